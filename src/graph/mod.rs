@@ -1,0 +1,21 @@
+//! The declared asset graph: what depends on what, what is stale and why, and what a run
+//! would do about it.
+//!
+//! Pure: no IO, no async, no clock, no environment. Everything here is a function of values
+//! that others read. May not block.
+
+mod asset;
+mod asset_graph;
+mod ledger;
+mod observation;
+mod partition;
+mod set;
+mod version;
+
+pub use asset::{Asset, AssetIdx, AssetKey, AssetKeyError, AssetKind, AssetPartition, Dep, Layer};
+pub use asset_graph::{AssetGraph, GraphError};
+pub use ledger::{CodeId, Entry, Ledger, Outcome};
+pub use observation::{CaptureReason, Observations, Window};
+pub use partition::{Day, DayError, DayRange, PartitionKey, PartitionMapping, Partitioning};
+pub use set::PartitionSet;
+pub use version::{CodeVersion, DataVersion, Fingerprint};
