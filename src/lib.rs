@@ -6,4 +6,6 @@
 pub mod diagnostic;
 pub mod envelope;
 pub mod event;
+pub mod exec;
 pub mod graph;
+pub mod run_view;

@@ -9,7 +9,9 @@ mod asset_graph;
 mod ledger;
 mod observation;
 mod partition;
+mod plan;
 mod set;
+mod staleness;
 mod version;
 
 pub use asset::{Asset, AssetIdx, AssetKey, AssetKeyError, AssetKind, AssetPartition, Dep, Layer};
@@ -17,5 +19,10 @@ pub use asset_graph::{AssetGraph, GraphError};
 pub use ledger::{CodeId, Entry, Ledger, Outcome};
 pub use observation::{CaptureReason, Observations, Window};
 pub use partition::{Day, DayError, DayRange, PartitionKey, PartitionMapping, Partitioning};
+pub use plan::{CaptureStep, PartitionStep, Plan, Request, plan};
 pub use set::PartitionSet;
+pub use staleness::{Cause, Staleness, fingerprint, staleness};
 pub use version::{CodeVersion, DataVersion, Fingerprint};
+
+#[cfg(test)]
+mod scenario_tests;
