@@ -8,4 +8,5 @@ pub mod envelope;
 pub mod event;
 pub mod exec;
 pub mod graph;
+pub mod output;
 pub mod run_view;
