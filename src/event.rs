@@ -152,6 +152,9 @@ pub struct StepStats {
     /// Posts read that match no brand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub off_brand: Option<u64>,
+    /// Rows that the query counted and left out, by reason (`off_brand` is one of them).
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub dropped: std::collections::BTreeMap<String, u64>,
     /// Records set aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<u64>,

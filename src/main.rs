@@ -1,1 +1,5 @@
-fn main() {}
+//! Hands the arguments over and returns the exit code.
+
+fn main() -> std::process::ExitCode {
+    rxpulse::cli::main()
+}

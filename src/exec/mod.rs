@@ -1,8 +1,30 @@
 //! Execution of a plan.
+//!
+//! [`World`] is what is known when a plan is made; [`schedule`] (pure) says what may start;
+//! [`run()`] is the loop that alone writes a run's state; [`step`] and [`capture`] do one piece of
+//! work on a blocking thread. Nothing here prints.
 
+mod asset_checks;
+mod capture;
+mod resources;
+mod run;
 mod schedule;
+mod sources;
+mod step;
+mod system;
+mod words;
+mod world;
 
+pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
+pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
+pub use resources::{AssetShape, FilesCache, Resources, is_feedback};
+pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms, run, targets};
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
+pub use sources::{SourceDay, SourceDays, files_def};
+pub use step::InputRef;
+pub use system::{Coverage, judge, schema as system_schema};
+pub use words::{BrandWords, IssueWords};
+pub use world::{Memory, Sight, World, WorldError};
 
 #[cfg(test)]
 mod schedule_tests;

@@ -418,6 +418,14 @@ impl<'g> Schedule<'g> {
         }
     }
 
+    /// Tells how some partitions of a group ended while the others go on.
+    pub fn settle_some(&mut self, id: WorkId, results: &[(usize, StepState)], out: &mut Vec<Transition>) {
+        let Some(Work::Group { asset, .. }) = self.running.get(&id).map(|(w, _)| w.clone()) else { return };
+        for &(slot, state) in results {
+            self.release(asset, slot, matches!(state, StepState::Succeeded | StepState::Skipped), out);
+        }
+    }
+
     /// Puts partitions of a started group back: they wait for their turn again.
     pub fn put_back(&mut self, id: WorkId, slots: &[usize]) {
         let Some(Work::Group { asset, .. }) = self.running.get(&id).map(|(w, _)| w.clone()) else { return };

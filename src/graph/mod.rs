@@ -6,20 +6,29 @@
 
 mod asset;
 mod asset_graph;
+mod closure;
+#[cfg(test)]
+mod fixture;
 mod ledger;
 mod observation;
 mod partition;
 mod plan;
+pub mod select;
+#[cfg(test)]
+mod select_tests;
+mod select_text;
 mod set;
 mod staleness;
 mod version;
 
 pub use asset::{Asset, AssetIdx, AssetKey, AssetKeyError, AssetKind, AssetPartition, Dep, Layer};
 pub use asset_graph::{AssetGraph, GraphError};
+pub use closure::{closure_down, closure_up};
 pub use ledger::{CodeId, Entry, Ledger, Outcome};
 pub use observation::{CaptureReason, Observations, Window};
 pub use partition::{Day, DayError, DayRange, PartitionKey, PartitionMapping, Partitioning};
 pub use plan::{CaptureStep, PartitionStep, Plan, Request, plan};
+pub use select::{DaySet, STATUS_WORDS, SelectError, Selection, StatusOf};
 pub use set::PartitionSet;
 pub use staleness::{Cause, Staleness, fingerprint, staleness};
 pub use version::{CodeVersion, DataVersion, Fingerprint};

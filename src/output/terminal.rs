@@ -9,11 +9,16 @@ use anstyle::{AnsiColor, Style};
 pub enum Format {
     /// For people.
     #[default]
+    #[value(alias = "table")]
     Human,
     /// One JSON document.
     Json,
     /// One JSON object a line.
     Ndjson,
+    /// Comma-separated rows, safe for spreadsheets.
+    Csv,
+    /// A Parquet file.
+    Parquet,
 }
 
 /// Whether and how progress is shown.

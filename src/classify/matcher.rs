@@ -1,0 +1,550 @@
+//! Many phrases against one text, in one pass.
+//!
+//! Of every sequence of words the longest word is its anchor. One Aho-Corasick automaton finds
+//! all anchors; at each, the boundaries and the neighbours are compared. `near` and `not` are
+//! settled afterwards, from the places found. Invariant: the answer does not depend on what
+//! other phrases are in the set.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
+
+use super::phrase::{Atom, Phrase, Token};
+use super::words::{ends_word, skip_left, skip_right, starts_word, word_end, word_start, words_between};
+
+/// Above this many bytes of anchors the automaton is left to choose a smaller form.
+const DFA_MOST: usize = 128 * 1024;
+
+/// Memory that is used again from text to text. One for each thread; works with any set.
+#[derive(Default, Debug)]
+pub struct Scratch {
+    /// The round in which a sequence was last seen.
+    seen: Vec<u32>,
+    round: u32,
+    hits: Vec<Hit>,
+    pub(super) flags: Vec<u64>,
+    pub(super) rules: Vec<u32>,
+}
+
+impl Scratch {
+    /// Empty memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Hit {
+    atom: u32,
+    start: usize,
+    end: usize,
+}
+
+/// One sequence at its anchor: what is looked at before the sequence itself.
+#[derive(Clone, Copy, Debug)]
+struct Posting {
+    atom: u32,
+    /// First bytes of the words beside the anchor; 0 where any word, or none, will do. Most
+    /// places of a common anchor are told apart by them.
+    beside: [u8; 2],
+    /// Whether the anchor is a whole word.
+    whole: bool,
+}
+
+#[derive(Debug)]
+struct CompiledAtom {
+    tokens: Vec<Token>,
+    anchor: usize,
+    /// Phrases that are nothing but this.
+    alone: Vec<u32>,
+    /// Phrases with `near` or `not` whose head this is.
+    heads: Vec<u32>,
+    /// Whether every place is needed, not only the first.
+    keep_all: bool,
+}
+
+#[derive(Debug)]
+struct Compound {
+    near: Vec<(u32, u32)>,
+    not: Vec<u32>,
+}
+
+/// Phrases, ready to be matched. A phrase is known by its number, in the order they were given.
+#[derive(Debug, Default)]
+pub(crate) struct PhraseSet {
+    automaton: Option<AhoCorasick>,
+    /// For each anchor: the sequences that have it.
+    anchors: Vec<Vec<Posting>>,
+    atoms: Vec<CompiledAtom>,
+    /// By phrase number; `None` for those that are one sequence or everything.
+    compounds: Vec<Option<Compound>>,
+    everything: Vec<u32>,
+    /// Whether every place of a phrase is told, not only the first.
+    every: bool,
+}
+
+impl PhraseSet {
+    /// Like [`PhraseSet::new`], but [`PhraseSet::scan`] tells of every place where a phrase
+    /// matches.
+    pub(crate) fn every_place(phrases: &[Phrase]) -> Result<Self, BuildError> {
+        Ok(Self { every: true, ..Self::new(phrases)? })
+    }
+
+    /// Compiles phrases. Fails only when they are too many for the automaton.
+    pub(crate) fn new(phrases: &[Phrase]) -> Result<Self, BuildError> {
+        let mut set = Self::default();
+        let mut atoms: HashMap<Atom, u32> = HashMap::new();
+        for (number, phrase) in (0u32..).zip(phrases) {
+            let Phrase::Words { head, near, not } = phrase else {
+                set.everything.push(number);
+                set.compounds.push(None);
+                continue;
+            };
+            let head = set.atom(head, &mut atoms);
+            if near.is_empty() && not.is_empty() {
+                set.atoms[head as usize].alone.push(number);
+                set.compounds.push(None);
+                continue;
+            }
+            set.atoms[head as usize].heads.push(number);
+            set.atoms[head as usize].keep_all = true;
+            let near: Vec<_> =
+                near.iter().map(|(words, atom)| (*words, set.atom(atom, &mut atoms))).collect();
+            let not: Vec<_> = not.iter().map(|atom| set.atom(atom, &mut atoms)).collect();
+            for &atom in near.iter().map(|(_, atom)| atom).chain(&not) {
+                set.atoms[atom as usize].keep_all = true;
+            }
+            set.compounds.push(Some(Compound { near, not }));
+        }
+        let mut texts: Vec<String> = Vec::new();
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for (number, atom) in (0u32..).zip(&set.atoms) {
+            let text = match &atom.tokens[atom.anchor] {
+                Token::Word { text, .. } => text.clone(),
+                Token::Symbol(c) => c.to_string(),
+                // An anchor is never "any word": the grammar wants one real word a sequence.
+                Token::Any => continue,
+            };
+            let at = *numbers.entry(text).or_insert_with_key(|text| {
+                texts.push(text.clone());
+                set.anchors.push(Vec::new());
+                texts.len() - 1
+            });
+            set.anchors[at].push(atom.posting(number));
+        }
+        if !texts.is_empty() {
+            let small = texts.iter().map(String::len).sum::<usize>() <= DFA_MOST;
+            set.automaton =
+                Some(AhoCorasick::builder().kind(small.then_some(AhoCorasickKind::DFA)).build(&texts)?);
+        }
+        Ok(set)
+    }
+
+    fn atom(&mut self, atom: &Atom, known: &mut HashMap<Atom, u32>) -> u32 {
+        if let Some(&number) = known.get(atom) {
+            return number;
+        }
+        let number = self.atoms.len() as u32;
+        known.insert(atom.clone(), number);
+        // The longest word is the rarest, near enough; a whole word beats a beginning.
+        let weight = |t: &Token| match t {
+            Token::Word { text, prefix } => 2 * text.len() + usize::from(!prefix),
+            Token::Symbol(_) => 1,
+            Token::Any => 0,
+        };
+        let anchor = (0..atom.0.len()).max_by_key(|&i| weight(&atom.0[i])).unwrap_or(0);
+        self.atoms.push(CompiledAtom {
+            tokens: atom.0.clone(),
+            anchor,
+            alone: Vec::new(),
+            heads: Vec::new(),
+            keep_all: false,
+        });
+        number
+    }
+
+    /// Calls `found` once for every phrase that matches the text, with the first place where
+    /// it does (or for every place, see [`PhraseSet::every_place`]). In no particular order. The text must be [normalized](super::norm).
+    pub(crate) fn scan(
+        &self,
+        text: &str,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(&mut Scratch, u32, Range<usize>),
+    ) {
+        for &phrase in &self.everything {
+            found(scratch, phrase, 0..0);
+        }
+        let Some(automaton) = &self.automaton else { return };
+        if scratch.seen.len() < self.atoms.len() {
+            scratch.seen.resize(self.atoms.len(), 0);
+        }
+        scratch.round = scratch.round.wrapping_add(1);
+        if scratch.round == 0 {
+            scratch.seen.fill(0);
+            scratch.round = 1;
+        }
+        let round = scratch.round;
+        let mut hits = std::mem::take(&mut scratch.hits);
+        hits.clear();
+        for place in automaton.find_overlapping_iter(text) {
+            let (start, end) = (place.start(), place.end());
+            // Most places are inside other words ("late" in "related").
+            let sign = !text.as_bytes()[start].is_ascii_alphanumeric() && text.as_bytes()[start] < 0x80;
+            if !sign && !starts_word(text, start) {
+                continue;
+            }
+            let whole = sign || ends_word(text, end).is_some();
+            let mut beside: [Option<u8>; 2] = [None; 2];
+            for posting in &self.anchors[place.pattern().as_usize()] {
+                if posting.whole && !whole {
+                    continue;
+                }
+                let [left, right] = posting.beside;
+                if left != 0 && *beside[0].get_or_insert_with(|| byte_left(text, start)) != left {
+                    continue;
+                }
+                let end_of_word = || if sign { end } else { word_end(text, end) };
+                if right != 0 && *beside[1].get_or_insert_with(|| byte_right(text, end_of_word())) != right {
+                    continue;
+                }
+                let number = posting.atom;
+                let atom = &self.atoms[number as usize];
+                let first = scratch.seen[number as usize] != round;
+                if !first && !atom.keep_all && !self.every {
+                    continue;
+                }
+                let Some(span) = atom.verify(text, start, end) else { continue };
+                scratch.seen[number as usize] = round;
+                if atom.keep_all {
+                    hits.push(Hit { atom: number, start: span.start, end: span.end });
+                }
+                if first || self.every {
+                    for &phrase in &atom.alone {
+                        found(scratch, phrase, span.clone());
+                    }
+                }
+            }
+        }
+        if !hits.is_empty() {
+            self.settle(text, &mut hits, scratch, &mut found);
+        }
+        scratch.hits = hits;
+    }
+
+    /// `near` and `not`.
+    fn settle(
+        &self,
+        text: &str,
+        hits: &mut [Hit],
+        scratch: &mut Scratch,
+        found: &mut impl FnMut(&mut Scratch, u32, Range<usize>),
+    ) {
+        hits.sort_unstable_by_key(|h| (h.atom, h.start));
+        let hits = &*hits;
+        let of = |atom: u32| {
+            let from = hits.partition_point(|h| h.atom < atom);
+            let len = hits[from..].partition_point(|h| h.atom == atom);
+            &hits[from..from + len]
+        };
+        let mut from = 0;
+        while let Some(first) = hits.get(from) {
+            let group = of(first.atom);
+            from += group.len();
+            for &phrase in &self.atoms[first.atom as usize].heads {
+                let Some(compound) = &self.compounds[phrase as usize] else { continue };
+                // Of one sequence, a later start has a later end: only the last one that
+                // starts before our end can overlap.
+                let free = |h: &Hit| {
+                    compound.not.iter().all(|&atom| {
+                        let others = of(atom);
+                        let before = others.partition_point(|o| o.start < h.end);
+                        before == 0 || others[before - 1].end <= h.start
+                    })
+                };
+                let spans = group.iter().filter(|h| free(h)).filter_map(|h| {
+                    let mut span = h.start..h.end;
+                    for &(words, atom) in &compound.near {
+                        let others = of(atom);
+                        let after = others.partition_point(|o| o.start < h.end);
+                        let right = others[after..].iter().find(|o| free(o));
+                        let left = others[..after].iter().rev().find(|o| o.end <= h.start && free(o));
+                        let close = match (left, right) {
+                            (Some(l), _) if words_between(text, l.end, h.start, words) => l,
+                            (_, Some(r)) if words_between(text, h.end, r.start, words) => r,
+                            _ => return None,
+                        };
+                        span = span.start.min(close.start)..span.end.max(close.end);
+                    }
+                    Some(span)
+                });
+                for span in spans.take(if self.every { usize::MAX } else { 1 }) {
+                    found(scratch, phrase, span);
+                }
+            }
+        }
+    }
+}
+
+/// The first byte of the word or sign that ends before `at`; 0xFF, which no text holds, when
+/// there is none in the sentence.
+fn byte_left(text: &str, at: usize) -> u8 {
+    let Some(end) = skip_left(text, at) else { return u8::MAX };
+    let start = match word_start(text, end) {
+        // A sign, which has no word's start.
+        start if start == end => text[..end].char_indices().next_back().map_or(0, |(i, _)| i),
+        start => start,
+    };
+    text.as_bytes()[start]
+}
+
+/// The first byte of the word or sign after `at`, as [`byte_left`].
+fn byte_right(text: &str, at: usize) -> u8 {
+    skip_right(text, at).map_or(u8::MAX, |start| text.as_bytes()[start])
+}
+
+impl CompiledAtom {
+    fn posting(&self, atom: u32) -> Posting {
+        let first_byte = |token: Option<&Token>| match token {
+            Some(Token::Word { text, .. }) => text.as_bytes().first().copied().unwrap_or(0),
+            Some(Token::Symbol(c)) => c.encode_utf8(&mut [0; 4]).as_bytes().first().copied().unwrap_or(0),
+            Some(Token::Any) | None => 0,
+        };
+        let left = self.anchor.checked_sub(1).and_then(|i| self.tokens.get(i));
+        Posting {
+            atom,
+            beside: [first_byte(left), first_byte(self.tokens.get(self.anchor + 1))],
+            whole: matches!(self.tokens.get(self.anchor), Some(Token::Word { prefix: false, .. })),
+        }
+    }
+
+    /// Whether the sequence stands around its anchor at `start..end`, and where.
+    fn verify(&self, text: &str, start: usize, end: usize) -> Option<Range<usize>> {
+        let mut span = start..end;
+        // Where the text goes on: past a possessive, which is not part of the match.
+        let mut right = match &self.tokens[self.anchor] {
+            Token::Word { prefix: true, .. } => {
+                span.end = word_end(text, end);
+                span.end
+            }
+            Token::Word { prefix: false, .. } => ends_word(text, end)?,
+            Token::Symbol(_) | Token::Any => end,
+        };
+        for token in &self.tokens[self.anchor + 1..] {
+            let at = skip_right(text, right)?;
+            (span.end, right) = match token {
+                Token::Symbol(c) => {
+                    let end = at + c.len_utf8();
+                    text[at..].starts_with(*c).then_some((end, end))?
+                }
+                Token::Any => {
+                    let end = word_end(text, at);
+                    (end > at).then_some((end, end))?
+                }
+                Token::Word { text: word, prefix: true } => text[at..]
+                    .starts_with(word.as_str())
+                    .then(|| word_end(text, at + word.len()))
+                    .map(|e| (e, e))?,
+                Token::Word { text: word, prefix: false } => {
+                    let end = at + word.len();
+                    text[at..]
+                        .starts_with(word.as_str())
+                        .then(|| ends_word(text, end))
+                        .flatten()
+                        .map(|r| (end, r))?
+                }
+            };
+        }
+        for token in self.tokens[..self.anchor].iter().rev() {
+            let at = skip_left(text, span.start)?;
+            span.start = match token {
+                Token::Symbol(c) => text[..at].ends_with(*c).then(|| at - c.len_utf8())?,
+                _ => {
+                    let start = word_start(text, at);
+                    let whole = &text[start..at];
+                    let right = match token {
+                        Token::Word { text: word, prefix: true } => whole.starts_with(word.as_str()),
+                        Token::Word { text: word, prefix: false } => whole
+                            .strip_prefix(word.as_str())
+                            .is_some_and(|rest| rest.is_empty() || rest == "'s"),
+                        Token::Symbol(_) | Token::Any => !whole.is_empty(),
+                    };
+                    right.then_some(start)?
+                }
+            };
+        }
+        Some(span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::norm::norm;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matched(phrases: &[&str], text: &str) -> Vec<Option<String>> {
+        let parsed: Vec<Phrase> = phrases.iter().map(|p| Phrase::parse(p).unwrap()).collect();
+        let set = PhraseSet::new(&parsed).unwrap();
+        let text = norm(text);
+        let mut out = vec![None; phrases.len()];
+        set.scan(&text, &mut Scratch::new(), |_, phrase, span| {
+            assert!(out[phrase as usize].is_none(), "found twice");
+            out[phrase as usize] = Some(text[span].to_string());
+        });
+        out
+    }
+
+    /// (phrase, text, what of it matches)
+    const CASES: &[(&str, &str, Option<&str>)] = &[
+        ("late", "It is related to chocolate", None),
+        ("late", "Late!", Some("late")),
+        ("late", "isolate, late", Some("late")),
+        ("late not \"the late\"", "the late Benjamin Graham", None),
+        ("late not \"the late\"", "the late Mr. Graham was never late", Some("late")),
+        ("late not \"the late\" not \"of late\"", "of late, the late one", None),
+        ("don't", "I Don\u{2019}t know", Some("don't")),
+        ("don", "I don't know", None),
+        ("t", "I don't know", None),
+        ("pharmacy", "the pharmacy's fault", Some("pharmacy")),
+        ("pharmacy's", "the pharmacy's fault", Some("pharmacy's")),
+        ("pharmacy fault", "the pharmacy's fault", Some("pharmacy's fault")),
+        ("pharmacies", "pharmacies' rules", Some("pharmacies")),
+        ("amazon pharmacy", "amazon-pharmacy", Some("amazon-pharmacy")),
+        ("amazon pharmacy", "**Amazon** (pharmacy)", Some("amazon** (pharmacy")),
+        ("amazon pharmacy", "I like amazon. Pharmacy work is hard", None),
+        ("amazon pharmacy", "amazonpharmacy", None),
+        ("amazon pharmacy", "amazon pharmacy2", None),
+        ("amazon rx", "amazon 'rx'", Some("amazon 'rx")),
+        ("e-mail", "e mail or E-Mail", Some("e mail")),
+        ("refill*", "my refills' date", Some("refills")),
+        ("refill*", "prerefill", None),
+        ("prescri* transfer*", "Prescription (transferred)", Some("prescription (transferred")),
+        ("* weeks", "after three weeks", Some("three weeks")),
+        ("* weeks", "weeks ago", None),
+        ("waiting * weeks", "waiting for weeks", Some("waiting for weeks")),
+        ("waiting * weeks", "waiting two whole weeks", None),
+        ("waiting * weeks", "waiting weeks", None),
+        ("$*", "it is $5.", Some("$5")),
+        ("$*", "it is $ 22bn.", Some("$ 22bn")),
+        ("$*", "it is $.", None),
+        ("$5", "costs $5", Some("$5")),
+        ("$5", "costs $50", None),
+        ("$5*", "costs $50", Some("$50")),
+        ("$5", "costs $5.99", None),
+        ("$* for", "paid $12.50 for it", Some("$12.50 for")),
+        ("$* for", "paid $1,299.99 for it", Some("$1,299.99 for")),
+        ("99", "paid $5.99 for", None),
+        ("version 2", "version 2. New", Some("version 2")),
+        ("*%", "up 20%", Some("20%")),
+        ("20 %", "up 120%", None),
+        ("$", "US$ rate", Some("$")),
+        ("waiting near order", "waiting for the order", Some("waiting for the order")),
+        ("waiting near order", "order. Still waiting", Some("order. still waiting")),
+        ("waiting near/1 order", "waiting for my order", None),
+        ("waiting near/2 order", "waiting for my order", Some("waiting for my order")),
+        ("waiting near/0 order", "waiting order", Some("waiting order")),
+        ("order near order", "order", None),
+        ("order near order", "order my order", Some("order my order")),
+        ("a b near b c", "a b c", None),
+        ("a near x near y", "x a y", Some("x a y")),
+        ("a near x near y", "x a", None),
+        ("wait near order not \"wait list\"", "wait list order", None),
+        ("wait near order not \"order form\"", "wait order form", None),
+        ("wait near order not \"order form\"", "wait order form order", Some("wait order form order")),
+        ("supply not \"not about supply\"", "it is not about supply", None),
+        ("\"not covered\"", "it was not covered", Some("not covered")),
+        ("café*", "the CAFÉS", Some("cafés")),
+        ("caf", "the café", None),
+        ("é", "l'é", None),
+        ("ozempic", "💊ozempic💊", Some("ozempic")),
+        ("*", "", Some("")),
+    ];
+
+    #[test]
+    fn one_phrase_at_a_time_and_all_together() {
+        let phrases: Vec<&str> = CASES.iter().map(|c| c.0).collect();
+        for (i, (phrase, text, expected)) in CASES.iter().enumerate() {
+            assert_eq!(matched(&[phrase], text)[0].as_deref(), *expected, "{phrase:?} in {text:?}");
+            assert_eq!(
+                matched(&phrases, text)[i].as_deref(),
+                *expected,
+                "{phrase:?} in {text:?}, among others"
+            );
+        }
+    }
+
+    #[test]
+    fn every_place_is_told_when_asked_for() {
+        let phrases = ["a", "b near/0 c", "d not \"e d\""].map(|p| Phrase::parse(p).unwrap());
+        let places = |set: PhraseSet| {
+            let mut out = Vec::new();
+            set.scan("a b c a c b e d d", &mut Scratch::new(), |_, p, span| out.push((p, span.start)));
+            out.sort_unstable();
+            out
+        };
+        assert_eq!(places(PhraseSet::new(&phrases).unwrap()), [(0, 0), (1, 2), (2, 16)]);
+        assert_eq!(
+            places(PhraseSet::every_place(&phrases).unwrap()),
+            [(0, 0), (0, 6), (1, 2), (1, 8), (2, 16)]
+        );
+    }
+
+    #[test]
+    fn a_scratch_serves_many_sets_and_many_rounds() {
+        let small = PhraseSet::new(&[Phrase::parse("a").unwrap()]).unwrap();
+        let large = PhraseSet::new(&["b", "c", "a near b"].map(|p| Phrase::parse(p).unwrap())).unwrap();
+        let mut scratch = Scratch { round: u32::MAX - 3, ..Scratch::default() };
+        for _ in 0..8 {
+            let mut found = Vec::new();
+            small.scan("a b", &mut scratch, |_, p, _| found.push(p));
+            large.scan("a b", &mut scratch, |_, p, _| found.push(10 + p));
+            assert_eq!(found, [0, 10, 12]);
+        }
+    }
+
+    #[test]
+    fn a_long_hostile_text_is_not_quadratic() {
+        let text = "order waiting ".repeat(100_000) + "x";
+        let phrases =
+            ["order near/0 x", "waiting near/3 missing", "order near waiting not \"order waiting\""];
+        let out = matched(&phrases, &text);
+        assert_eq!(out, [None, None, None]);
+    }
+
+    /// The same by splitting the text into words.
+    fn slow(head: &[&str], text: &str) -> bool {
+        let words: Vec<&str> = text.split(' ').collect();
+        words.windows(head.len()).any(|w| {
+            w.iter().zip(head).all(|(w, h)| match h.strip_suffix('*') {
+                Some("") => true,
+                Some(prefix) => w.starts_with(prefix),
+                None => w == h,
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn sequences_agree_with_the_slow_way(
+            phrases in prop::collection::vec(prop::collection::vec(r"[ab]{1,2}\*?|\*", 1..4), 1..6),
+            text in prop::collection::vec(r"[ab]{1,3}", 0..12),
+        ) {
+            let phrases: Vec<Vec<String>> =
+                phrases.into_iter().filter(|p| p.iter().any(|t| t != "*")).collect();
+            let texts: Vec<String> = phrases.iter().map(|p| p.join(" ")).collect();
+            let text = text.join(" ");
+            let out = matched(&texts.iter().map(String::as_str).collect::<Vec<_>>(), &text);
+            for (phrase, out) in phrases.iter().zip(out) {
+                let head: Vec<&str> = phrase.iter().map(String::as_str).collect();
+                prop_assert_eq!(out.is_some(), slow(&head, &text), "{:?} in {:?}", head, text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_safe(text in r"(\PC|[$%'. ]|late|order|don't){0,40}") {
+            let phrases: Vec<&str> = CASES.iter().map(|c| c.0).collect();
+            matched(&phrases, &text);
+        }
+    }
+}

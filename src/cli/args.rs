@@ -1,0 +1,351 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::graph::Day;
+use crate::output::terminal::{Format, ProgressMode};
+
+/// Turns public customer posts into decision-ready tables.
+#[derive(Parser, Debug)]
+#[command(name = "rxpulse", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// The project's folder (the one with pipelines.toml)
+    #[arg(short = 'C', long = "project", global = true, value_name = "DIR", env = "RXPULSE_PROJECT")]
+    pub project: Option<PathBuf>,
+    /// Overlay [profile.NAME] of pipelines.toml
+    #[arg(long, global = true, value_name = "NAME", env = "RXPULSE_PROFILE")]
+    pub profile: Option<String>,
+    /// How an answer is printed (csv and parquet: only rows of a query)
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub format: Format,
+    /// Show progress as bars, as lines, or not at all
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub progress: ProgressMode,
+    /// Only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// More of what happens (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Everything that can be done.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make what is stale: assets, and the partitions of them that need it
+    Materialize(Materialize),
+    /// Show what materialize would do, and why
+    Plan(Materialize),
+    /// Where every asset stands
+    Status(Status),
+    /// Why a partition is stale, as a tree
+    Explain(Explain),
+    /// The declared assets: list, show, graph
+    #[command(subcommand)]
+    Assets(Assets),
+    /// What was run: list, show, logs
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Ask a question in SQL
+    Query(Query),
+    /// Paths of an asset's current files, for other tools
+    Files(Files),
+    /// Check configuration and SQL
+    Validate(Validate),
+    /// Run data checks on what is published
+    Check(Check),
+    /// Records that were set aside: list, show, replay
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// Try the brands' phrases
+    #[command(subcommand)]
+    Brand(Brand),
+    /// Try the issue taxonomy
+    #[command(subcommand)]
+    Taxonomy(Taxonomy),
+    /// Write a new project into a folder
+    Init(Init),
+    /// Delete versions that nothing names any more
+    Gc(Gc),
+    /// Delete the history of old runs
+    Prune(Prune),
+    /// The state database: rebuild
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Check this installation and project
+    Doctor(Doctor),
+}
+
+/// Which partitions.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Days {
+    /// This partition only (several times for several)
+    #[arg(long = "partition", value_name = "DAY", conflicts_with_all = ["from", "to", "latest"])]
+    pub partitions: Vec<Day>,
+    /// From this day on, inclusive
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<Day>,
+    /// Up to this day, inclusive
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<Day>,
+    /// The latest N days of the project
+    #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"])]
+    pub latest: Option<u32>,
+}
+
+/// `materialize` and `plan`.
+#[derive(Args, Debug, Clone)]
+pub struct Materialize {
+    /// Assets: names with *, +upstream, downstream+, tag:, layer:, kind:, status:, and, or, not
+    #[arg(value_name = "SELECTION", required_unless_present = "all", conflicts_with = "all")]
+    pub selection: Vec<String>,
+    /// Every asset
+    #[arg(long)]
+    pub all: bool,
+    /// Which days
+    #[command(flatten)]
+    pub days: Days,
+    /// Make the selected partitions again even if they are fresh
+    #[arg(long)]
+    pub force: bool,
+    /// Only show what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Newest days first
+    #[arg(long)]
+    pub reverse: bool,
+}
+
+/// `status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Only these assets
+    #[arg(value_name = "SELECTION")]
+    pub selection: Vec<String>,
+}
+
+/// `explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The asset
+    pub asset: String,
+    /// The day (not for an unpartitioned asset); default: the newest stale one
+    #[arg(long, value_name = "DAY")]
+    pub partition: Option<Day>,
+}
+
+/// `assets …`.
+#[derive(Subcommand, Debug)]
+pub enum Assets {
+    /// All of them, with what they depend on
+    List {
+        /// Only these
+        #[arg(value_name = "SELECTION")]
+        selection: Vec<String>,
+    },
+    /// One of them: columns, body, checks, versions
+    Show {
+        /// The asset
+        asset: String,
+    },
+    /// The graph
+    Graph {
+        /// In which language
+        #[arg(long = "as", value_enum, default_value_t)]
+        style: GraphStyle,
+        /// Only these
+        #[arg(value_name = "SELECTION")]
+        selection: Vec<String>,
+    },
+}
+
+/// How a graph is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum GraphStyle {
+    /// Indented text.
+    #[default]
+    Text,
+    /// Graphviz.
+    Dot,
+    /// Mermaid.
+    Mermaid,
+}
+
+/// `runs …`.
+#[derive(Subcommand, Debug)]
+pub enum Runs {
+    /// The newest runs
+    List {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// One run: its steps and what they did (default: the newest)
+    Show {
+        /// Its number
+        run: Option<i64>,
+        /// Only steps in this state
+        #[arg(long)]
+        state: Vec<String>,
+    },
+    /// A run's events (default: the newest run)
+    Logs {
+        /// Its number
+        run: Option<i64>,
+        /// Go on as events arrive
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+/// `query`.
+#[derive(Args, Debug)]
+pub struct Query {
+    /// One SELECT over the project's assets; `-` reads it from standard input
+    pub sql: String,
+    /// Into this file
+    #[arg(long, short)]
+    pub out: Option<PathBuf>,
+    /// At most so many rows in a table
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// `files`.
+#[derive(Args, Debug)]
+pub struct Files {
+    /// The asset
+    pub asset: String,
+    /// Which days
+    #[command(flatten)]
+    pub days: Days,
+}
+
+/// `validate`.
+#[derive(Args, Debug)]
+pub struct Validate {
+    /// Also list SQL that other engines would not run
+    #[arg(long)]
+    pub portable: bool,
+}
+
+/// `check`.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// Only these assets
+    #[arg(value_name = "SELECTION")]
+    pub selection: Vec<String>,
+    /// Which days
+    #[command(flatten)]
+    pub days: Days,
+}
+
+/// `quarantine …`.
+#[derive(Subcommand, Debug)]
+pub enum Quarantine {
+    /// Counts by source, window and reason
+    List {
+        /// Only this source
+        #[arg(long)]
+        source: Option<String>,
+    },
+    /// The records: where they are and what they say
+    Show {
+        /// Only this source
+        #[arg(long)]
+        source: Option<String>,
+        /// Only this reason
+        #[arg(long)]
+        reason: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Read the windows again that hold set-aside records
+    Replay {
+        /// Only this source
+        #[arg(long)]
+        source: Option<String>,
+    },
+}
+
+/// `brand …`.
+#[derive(Subcommand, Debug)]
+pub enum Brand {
+    /// What a text matches, or a sample of what was excluded
+    Test {
+        /// The text
+        #[arg(required_unless_present = "excluded")]
+        text: Option<String>,
+        /// As if from this platform
+        #[arg(long, default_value = "reddit")]
+        platform: String,
+        /// As if from this channel
+        #[arg(long, default_value = "")]
+        channel: String,
+        /// Show so many captured posts that match no brand
+        #[arg(long, value_name = "N", conflicts_with = "text")]
+        excluded: Option<usize>,
+    },
+}
+
+/// `taxonomy …`.
+#[derive(Subcommand, Debug)]
+pub enum Taxonomy {
+    /// The winning rule of a text, and the runners-up
+    Test {
+        /// The text
+        text: String,
+    },
+}
+
+/// `init`.
+#[derive(Args, Debug)]
+pub struct Init {
+    /// The folder; made when it does not exist
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+}
+
+/// `gc`.
+#[derive(Args, Debug)]
+pub struct Gc {
+    /// Only say what would be deleted
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
+/// `prune`.
+#[derive(Args, Debug)]
+pub struct Prune {
+    /// Keep runs that ended within so many days
+    #[arg(long, default_value_t = 90)]
+    pub keep_days: u32,
+    /// Keep at least so many of the newest runs
+    #[arg(long, default_value_t = 20)]
+    pub keep_runs: u32,
+}
+
+/// `state …`.
+#[derive(Subcommand, Debug)]
+pub enum StateCommand {
+    /// Make the database again from the lake's manifests
+    Rebuild,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {}

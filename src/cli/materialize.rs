@@ -1,0 +1,340 @@
+//! `rxpulse materialize`: plan, run, tell how it went.
+
+use std::sync::Arc;
+
+use crate::event::RunState;
+use crate::exec::{self, RunOptions, Signals, Told, World};
+use crate::graph::{Plan, Request, plan};
+use crate::output::progress::{Progress, words};
+use crate::output::terminal::{self, Format, bold, dim, err, green, red, yellow};
+use crate::output::{sanitize, text};
+use crate::project::Project;
+use crate::run_view::RunView;
+
+use super::args::{Global, Materialize};
+use super::common::{self, CliError, Exit};
+
+/// A selection as partitions, and the plan for them.
+pub struct Planned {
+    /// What is known.
+    pub world: World,
+    /// What would be done.
+    pub plan: Plan,
+}
+
+/// Plans what the arguments ask for.
+pub fn planned(
+    project: &Project,
+    args: &Materialize,
+    lake: Option<&crate::lake::Lake>,
+    state: Option<&crate::state::State>,
+    write: bool,
+) -> Result<Planned, CliError> {
+    let graph = &project.config.graph;
+    // Names first: a slip of the fingers should not wait for a look at the lake.
+    let days = common::day_set(&args.days, graph.days())?;
+    let by_status = common::uses_status(&args.selection)?;
+    if !by_status {
+        common::resolve(graph, &args.selection, &days, None)?;
+    }
+    let world = project.world(lake, state, write, args.force)?;
+    let statuses = match by_status {
+        true => Some(common::Statuses::read(graph, &world, state, lake.map(crate::lake::Lake::id))?),
+        false => None,
+    };
+    let selected = common::resolve(graph, &args.selection, &days, statuses.as_ref())?;
+    let request = Request { selected, force: args.force };
+    let plan = plan(graph, &world.ledger, &world.seen, &request);
+    Ok(Planned { world, plan })
+}
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Materialize) -> Exit {
+    if args.dry_run {
+        return super::plan::run(global, args);
+    }
+    common::is_json(global.format)?;
+    let project = common::open(global)?;
+    let lake = Arc::new(project.lake()?);
+    let state = project.state()?;
+    let Planned { mut world, plan, .. } = planned(&project, args, Some(&lake), Some(&state), true)?;
+    world.settle_touched(&lake, exec::now_ms())?;
+    for note in &world.notes {
+        if !global.quiet {
+            err(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
+        }
+    }
+    if plan.is_empty() {
+        world.remember(&state, lake.id())?;
+        return nothing_to_do(global, &plan);
+    }
+    let options = RunOptions {
+        command: command_line(args),
+        request_json: serde_json::json!({
+            "selection": args.selection,
+            "all": args.all,
+            "partitions": args.days.partitions,
+            "from": args.days.from,
+            "to": args.days.to,
+            "latest": args.days.latest,
+            "force": args.force,
+        })
+        .to_string(),
+        newest_first: args.reverse,
+    };
+    execute(global, &project, lake, &state, &mut world, &plan, &options)
+}
+
+/// Runs a plan, shows it, and tells how it went. Gives the exit code.
+pub fn execute(
+    global: &Global,
+    project: &Project,
+    lake: Arc<crate::lake::Lake>,
+    state: &crate::state::State,
+    world: &mut World,
+    plan: &Plan,
+    options: &RunOptions,
+) -> Exit {
+    let res = Arc::new(project.resources(lake)?);
+    let graph = &project.config.graph;
+    let mut order: Vec<String> = project
+        .config
+        .sources
+        .iter()
+        .flat_map(|s| graph.iter().map(move |(_, a)| format!("{} ← {}", a.key, s.name)))
+        .collect();
+    order.extend(graph.iter().map(|(_, a)| a.key.to_string()));
+    let mode = if global.quiet { terminal::ProgressMode::None } else { global.progress };
+    let mut progress = Progress::new(mode, exec::targets(graph, plan).into_iter(), order);
+    if !global.quiet {
+        progress.line(&dim(&format!(
+            "{} to do, {} fresh",
+            text::plural((plan.steps.len() + plan.captures.len()) as u64, "step"),
+            text::count(plan.fresh as u64)
+        )));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let mut tell = |told: Told<'_>| match told {
+            Told::Event(_, event) => progress.event(event),
+            Told::Tick => progress.tick(),
+            Told::Canceling => progress.line(&yellow("canceling… (once more to stop at once)")),
+            Told::Live(_) => {}
+        };
+        exec::run(&res, state, world, plan, options, &mut signals, &mut tell).await.map_err(CliError::from)
+    })?;
+    // A worker that is still winding down must not hold the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    progress.finish();
+    let asset_checks = match report.state {
+        RunState::Canceled => Vec::new(),
+        _ => exec::asset_checks(&res, world, None),
+    };
+    summary(global, project, &progress.view, &report, &options.command, &asset_checks)?;
+    let checks_failed = asset_checks.iter().any(|c| c.result.status == crate::event::CheckStatus::Failed);
+    Ok(match (report.state, report.signal) {
+        (_, Some(code)) => u8::try_from(code).unwrap_or(130),
+        (RunState::Succeeded, _) if !checks_failed => 0,
+        (RunState::Canceled, _) => 130,
+        _ if report.published > 0 => 3,
+        _ => 1,
+    })
+}
+
+fn nothing_to_do(global: &Global, plan: &Plan) -> Exit {
+    match global.format {
+        Format::Human => {
+            if !global.quiet {
+                let fresh = text::plural(plan.fresh as u64, "partition");
+                err(&format!("{} {fresh} fresh: 0 steps, no data was read\n", green("Nothing to do:")));
+            }
+        }
+        _ => common::print_json(
+            global.format,
+            &serde_json::json!({ "state": "succeeded", "run": null, "steps": 0, "fresh": plan.fresh }),
+        )?,
+    }
+    Ok(0)
+}
+
+/// The arguments as a person would type them.
+pub fn command_line(args: &Materialize) -> String {
+    let mut out = String::from("materialize");
+    if args.all {
+        out.push_str(" --all");
+    }
+    for term in &args.selection {
+        let plain = term.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+:-".contains(&b));
+        if plain {
+            out.push_str(&format!(" {term}"));
+        } else {
+            out.push_str(&format!(" '{}'", term.replace('\'', "'\\''")));
+        }
+    }
+    for day in &args.days.partitions {
+        out.push_str(&format!(" --partition {day}"));
+    }
+    if let Some(day) = args.days.from {
+        out.push_str(&format!(" --from {day}"));
+    }
+    if let Some(day) = args.days.to {
+        out.push_str(&format!(" --to {day}"));
+    }
+    if let Some(n) = args.days.latest {
+        out.push_str(&format!(" --latest {n}"));
+    }
+    if args.force {
+        out.push_str(" --force");
+    }
+    if args.reverse {
+        out.push_str(" --reverse");
+    }
+    out
+}
+
+fn summary(
+    global: &Global,
+    project: &Project,
+    view: &RunView,
+    report: &exec::RunReport,
+    command: &str,
+    asset_checks: &[exec::AssetCheck],
+) -> Result<(), CliError> {
+    let failed_checks: Vec<_> =
+        asset_checks.iter().filter(|c| c.result.status != crate::event::CheckStatus::Passed).collect();
+    if global.format != Format::Human {
+        let value = serde_json::json!({
+            "run": report.run.0,
+            "state": view.state,
+            "elapsed_ms": view.elapsed_ms,
+            "steps": view.total(),
+            "assets": view.assets,
+            "captured": view.captured,
+            "totals": view.totals,
+            "failures": view.failures,
+            "asset_checks": asset_checks.iter().map(|c| serde_json::json!({
+                "asset": c.asset, "check": c.result })).collect::<Vec<_>>(),
+        });
+        return common::print_json(global.format, &value);
+    }
+    if global.quiet && report.failed == 0 {
+        return Ok(());
+    }
+    let mut out = String::from("\n");
+    let mut rows = Vec::new();
+    for (source, stats) in &view.captured {
+        let n = |v: Option<u64>| v.map(text::count).unwrap_or_default();
+        if stats.rows_in.is_some() {
+            rows.push(vec![
+                source.clone(),
+                n(stats.rows_in),
+                n(stats.rows_out),
+                n(stats.duplicate),
+                n(stats.quarantined),
+            ]);
+        }
+    }
+    if !rows.is_empty() {
+        out.push_str(&text::table(
+            &["captured from", "records", "good", "duplicate", "quarantined"],
+            rows,
+            &[1, 2, 3, 4],
+            None,
+        ));
+        out.push('\n');
+    }
+    let graph = &project.config.graph;
+    let mut rows = Vec::new();
+    for (_, asset) in graph.iter() {
+        let Some(counts) = view.assets.get(asset.key.as_str()).filter(|c| c.done() > 0) else { continue };
+        let totals = view.totals.get(&asset.key).cloned().unwrap_or_default();
+        let n = |v: Option<u64>| v.map(text::count).unwrap_or_default();
+        rows.push(vec![
+            asset.key.to_string(),
+            words(counts),
+            n(totals.rows_in),
+            n(totals.off_brand),
+            n(totals.rows_out),
+        ]);
+    }
+    if !rows.is_empty() {
+        out.push_str(&text::table(
+            &["asset", "partitions", "rows in", "off brand", "rows out"],
+            rows,
+            &[2, 3, 4],
+            None,
+        ));
+        out.push('\n');
+    }
+    for check in &failed_checks {
+        let word = match check.result.status {
+            crate::event::CheckStatus::Failed => red("check failed"),
+            _ => yellow("check warned"),
+        };
+        out.push_str(&format!(
+            "{word} {}: {} ({})\n",
+            check.asset,
+            check.result.check,
+            sanitize::line(&check.result.message)
+        ));
+    }
+    if view.failures.len() > 10 {
+        out.push_str(&format!(
+            "… and {} more failures: rxpulse runs show {}\n",
+            view.failures.len() - 10,
+            report.run.0
+        ));
+    }
+    let elapsed = text::duration(view.elapsed_ms.unwrap_or(0));
+    let steps = view.total();
+    let line = match report.state {
+        RunState::Succeeded => green(&format!("Run {} succeeded", report.run.0)),
+        RunState::Canceled => yellow(&format!("Run {} was canceled", report.run.0)),
+        _ => red(&format!("Run {} failed", report.run.0)),
+    };
+    out.push_str(&format!("{line} in {elapsed}: {}\n", words(&steps)));
+    match report.state {
+        RunState::Succeeded => {
+            out.push_str(&dim("Look at it: rxpulse status · rxpulse query \"SELECT * FROM fact_issue_daily ORDER BY mentions DESC LIMIT 10\" · rxpulse explain fact_issue_daily\n"));
+        }
+        RunState::Canceled => {
+            out.push_str(&format!("Go on with what is left: {}\n", bold(&format!("rxpulse {command}"))));
+        }
+        _ => out.push_str(&format!("Run what failed again: {}\n", bold(&rerun(view)))),
+    }
+    err(&out);
+    Ok(())
+}
+
+/// The command that runs what failed, and what depends on it, again.
+fn rerun(view: &RunView) -> String {
+    let mut assets = std::collections::BTreeSet::new();
+    let mut days = std::collections::BTreeSet::new();
+    let mut captures = false;
+    for failure in &view.failures {
+        assets.insert(failure.step.asset().to_string());
+        match &failure.step {
+            crate::event::Target::Partition { partition, .. } => {
+                if let Some(day) = partition.day() {
+                    days.insert(day);
+                }
+            }
+            crate::event::Target::Capture { .. } => captures = true,
+        }
+    }
+    let names: Vec<String> = assets.into_iter().collect();
+    let mut out = format!("rxpulse materialize {}", names.join(" "));
+    if !captures && !days.is_empty() && days.len() <= 5 {
+        for day in days {
+            out.push_str(&format!(" --partition {day}"));
+        }
+    } else if let (false, Some(first), Some(last)) = (captures, days.first(), days.last()) {
+        out.push_str(&format!(" --from {first} --to {last}"));
+    }
+    out
+}

@@ -1,0 +1,25 @@
+//! The command line: one file a verb, each arguments → request → output.
+//!
+//! Exit codes: 0 all well; 1 nothing was published (or the answer is "no"); 2 usage or
+//! configuration; 3 some published, some failed; 130/143 interrupted.
+
+mod args;
+mod assets;
+mod check;
+mod common;
+mod doctor;
+mod explain;
+mod files;
+mod init;
+mod maintenance;
+mod materialize;
+mod plan;
+mod quarantine;
+mod query;
+mod runs;
+mod status;
+mod validate;
+mod words;
+
+pub use args::Cli;
+pub use common::{CliError, main};

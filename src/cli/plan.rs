@@ -1,0 +1,170 @@
+//! `rxpulse plan`: exactly what `materialize` would do, and why.
+
+use std::collections::BTreeMap;
+
+use crate::exec::World;
+use crate::graph::{AssetGraph, Cause, PartitionStep, Plan, Staleness};
+use crate::output::terminal::{self, bold, dim, yellow};
+use crate::output::{sanitize, text};
+
+use super::args::{Global, Materialize};
+use super::common::{self, Exit};
+use super::materialize::{Planned, planned};
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Materialize) -> Exit {
+    let json = common::is_json(global.format)?;
+    let project = common::open(global)?;
+    let lake = project.lake_if_any()?;
+    let state = project.state_if_any()?;
+    let Planned { world, plan, .. } = planned(&project, args, lake.as_ref(), state.as_ref(), false)?;
+    let graph = &project.config.graph;
+    if json {
+        common::print_json(global.format, &as_json(graph, &plan, &world))?;
+        return Ok(0);
+    }
+    let mut out = String::new();
+    for note in &world.notes {
+        out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
+    }
+    if plan.is_empty() {
+        out.push_str(&format!("Nothing to do: {} fresh\n", text::plural(plan.fresh as u64, "partition")));
+        terminal::out(&out);
+        return Ok(0);
+    }
+    for capture in plan.captures.iter().take(20) {
+        let size = if capture.window.bytes > 0 {
+            format!(", {}", text::size(capture.window.bytes))
+        } else {
+            String::new()
+        };
+        out.push_str(&format!(
+            "{} {} ← {}: {} ({}{size})\n",
+            bold("capture"),
+            graph.key(capture.asset),
+            capture.window.source,
+            sanitize::line(&capture.window.id),
+            capture.window.reason
+        ));
+    }
+    if plan.captures.len() > 20 {
+        out.push_str(&dim(&format!("… and {} more windows\n", plan.captures.len() - 20)));
+    }
+    // Runs of neighbours with the same reason share a line.
+    let mut at = 0;
+    while at < plan.steps.len() {
+        let first = &plan.steps[at];
+        let why = reason(graph, &world, first);
+        let mut end = at + 1;
+        while end < plan.steps.len()
+            && plan.steps[end].asset == first.asset
+            && plan.steps[end].slot == plan.steps[end - 1].slot + 1
+            && reason(graph, &world, &plan.steps[end]) == why
+        {
+            end += 1;
+        }
+        let last = &plan.steps[end - 1];
+        let key = graph.key(first.asset);
+        let (a, b) = (graph.partition(first.asset, first.slot), graph.partition(last.asset, last.slot));
+        let place = match (a.day(), end - at) {
+            (None, _) => String::new(),
+            (_, 1) => format!("[{a}]"),
+            (_, n) => format!("[{a} … {b}] {}", dim(&format!("{} days", text::count(n as u64)))),
+        };
+        out.push_str(&format!("{} {key}{place}: {why}\n", bold("make   ")));
+        at = end;
+    }
+    out.push_str(&format!(
+        "\n{} to do ({}), {} fresh\n",
+        text::plural((plan.steps.len() + plan.captures.len()) as u64, "step"),
+        by_asset(graph, &plan),
+        text::count(plan.fresh as u64),
+    ));
+    terminal::out(&out);
+    Ok(0)
+}
+
+fn by_asset(graph: &AssetGraph, plan: &Plan) -> String {
+    let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+    for step in &plan.steps {
+        *counts.entry(step.asset.0).or_default() += 1;
+    }
+    let mut parts = Vec::new();
+    if !plan.captures.is_empty() {
+        parts.push(text::plural(plan.captures.len() as u64, "capture"));
+    }
+    for (asset, n) in counts {
+        parts.push(format!("{} {}", text::count(n), graph.key(crate::graph::AssetIdx(asset))));
+    }
+    parts.join(", ")
+}
+
+/// Why a step is planned, in words.
+pub fn reason(graph: &AssetGraph, world: &World, step: &PartitionStep) -> String {
+    let mut words = match &step.why {
+        Staleness::Fresh => "fresh".to_string(),
+        Staleness::Missing => match world.floors.contains_key(&(step.asset, step.slot)) {
+            true => "its manifest is gone".to_string(),
+            false => "never made".to_string(),
+        },
+        Staleness::AwaitsCapture => "decided by the capture".to_string(),
+        Staleness::Stale(causes) => causes.iter().map(|c| cause(graph, c)).collect::<Vec<_>>().join("; "),
+    };
+    if let Some(missing) = step.missing_input {
+        words.push_str(&format!(
+            "; blocked: {} does not exist, select +{}",
+            graph.key(missing.asset),
+            graph.key(step.asset)
+        ));
+    } else if let Some(stale) = step.stale_input {
+        words.push_str(&format!("; runs on a stale {}", graph.key(stale)));
+    }
+    words
+}
+
+/// One cause in words.
+pub fn cause(graph: &AssetGraph, cause: &Cause) -> String {
+    match cause {
+        Cause::CodeChanged { old, new } => format!("code changed ({} → {})", old.short(), new.short()),
+        Cause::InputsChanged => "an input changed".to_string(),
+        Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
+        Cause::Incomplete(_) => "published incomplete".to_string(),
+        Cause::Forced => "forced".to_string(),
+    }
+}
+
+fn as_json(graph: &AssetGraph, plan: &Plan, world: &World) -> serde_json::Value {
+    let captures: Vec<_> = plan
+        .captures
+        .iter()
+        .map(|c| {
+            serde_json::json!({
+                "asset": graph.key(c.asset),
+                "source": c.window.source,
+                "window": c.window.id,
+                "reason": c.window.reason,
+                "bytes": c.window.bytes,
+            })
+        })
+        .collect();
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|s| {
+            serde_json::json!({
+                "asset": graph.key(s.asset),
+                "partition": graph.partition(s.asset, s.slot),
+                "staleness": s.why.as_str(),
+                "reason": reason(graph, world, s),
+                "blocked_by": s.missing_input.map(|m| format!("{}[{}]", graph.key(m.asset), m.partition)),
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "captures": captures,
+        "steps": steps,
+        "fresh": plan.fresh,
+        "selected": plan.selected,
+        "notes": world.notes,
+    })
+}

@@ -1,0 +1,44 @@
+//! What the configuration asks of other rooms, as functions, so that it knows no engine and
+//! tests need none.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::model::{BrandDef, PrivacyConfig, Provider, SourceConfig};
+use crate::diagnostic::{Problem, SourceText, TextProblem};
+
+/// The functions that [`super::parse`] calls.
+pub struct Hooks<'a> {
+    /// Reads an asset's SQL, given the names of its declared dependencies.
+    pub sql: &'a dyn Fn(&SourceText, &[&str]) -> SqlFacts,
+    /// Reads the brands and the taxonomy; called once.
+    pub words: &'a dyn Fn(&[BrandDef], &Arc<SourceText>) -> WordFacts,
+    /// The version of a source's adapter: another one maps every capture again.
+    pub adapter: &'a dyn Fn(&SourceConfig, &PrivacyConfig) -> String,
+    /// The version of a provider's own tables, model and output columns.
+    pub provider: &'a dyn Fn(Provider) -> [u8; 16],
+}
+
+/// What is known of a query without an engine.
+#[derive(Clone, Debug, Default)]
+pub struct SqlFacts {
+    /// Its token stream: comments, white space and the case of unquoted words gone.
+    pub tokens: String,
+    /// The `rx_…` functions it calls.
+    pub rx_names: Vec<String>,
+    /// What is wrong with it; spans are bytes of its text.
+    pub problems: Vec<TextProblem>,
+}
+
+/// What is known of the brands and the taxonomy.
+#[derive(Clone, Debug, Default)]
+pub struct WordFacts {
+    /// Of each `rx_…` function: its version and the slice of brands or taxonomy it uses.
+    pub rx: BTreeMap<String, [u8; 16]>,
+    /// The version of the table `issue_types`.
+    pub issue_types: [u8; 16],
+    /// The ids of all issue types.
+    pub issue_ids: Vec<String>,
+    /// What is wrong with them.
+    pub problems: Vec<Problem>,
+}

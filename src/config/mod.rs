@@ -1,0 +1,34 @@
+//! `pipelines.toml` and the bodies under `assets/`, turned into a checked project.
+//!
+//! Invariant: a [`Config`] exists only when nothing in the texts is refused, and every
+//! problem is found in one pass (a TOML syntax error stands alone). Pure: texts come in,
+//! values and [`crate::diagnostic::Problem`]s go out; nothing here opens a file of the
+//! project or reads the environment. The one look outside is the system's time zone
+//! database, for `project.timezone`; nothing else may block.
+
+mod asset;
+mod build;
+mod check;
+mod code;
+mod hooks;
+mod init;
+mod model;
+mod model_asset;
+mod parse;
+mod reader;
+mod settings;
+mod source;
+mod spot;
+mod tree;
+mod units;
+
+pub use code::CodeParts;
+pub use hooks::{Hooks, SqlFacts, WordFacts};
+pub use init::init_files;
+pub use model::*;
+pub use model_asset::*;
+pub use parse::{Choices, Parsed, Texts, parse};
+pub use spot::{Located, Spot};
+
+#[cfg(test)]
+mod tests;

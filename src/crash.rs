@@ -1,0 +1,64 @@
+//! Crash points: every durable operation names itself right before it happens, so that a test
+//! can kill the process at each one and look at what a crash leaves behind.
+//!
+//! Invariant: with `RXPULSE_CRASH_AT` unset, [`point`] does nothing. Never blocks.
+
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of the point to die at; `None` when no test asks for one.
+static CRASH_AT: OnceLock<Option<u64>> = OnceLock::new();
+/// Points passed by this process, counted only while `RXPULSE_CRASH_AT` is set.
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+/// Marks a durable operation that is about to happen: a file written, a sync, a rename, a link,
+/// an unlink, a database commit. When this is the `RXPULSE_CRASH_AT`-th of the process (from 1),
+/// says so on standard error and aborts: no destructor runs, no buffer is flushed.
+pub fn point(what: &'static str) {
+    let Some(at) = *CRASH_AT.get_or_init(|| std::env::var("RXPULSE_CRASH_AT").ok()?.trim().parse().ok())
+    else {
+        return;
+    };
+    if PASSED.fetch_add(1, Ordering::SeqCst) + 1 == at {
+        // One write without formatting machinery: nothing may fail between here and the abort.
+        let mut text = Vec::with_capacity(64);
+        text.extend_from_slice(b"RXPULSE_CRASH_AT reached: ");
+        text.extend_from_slice(what.as_bytes());
+        text.push(b'\n');
+        let _ = std::io::stderr().write_all(&text);
+        std::process::abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    /// Run by the test below, in a process of its own.
+    #[test]
+    #[ignore = "the child of another test"]
+    fn child_passes_three_points() {
+        for what in ["first", "second", "third"] {
+            super::point(what);
+        }
+    }
+
+    fn child(at: &str) -> (bool, String) {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["crash::tests::child_passes_three_points", "--exact", "--ignored", "--nocapture"])
+            .env("RXPULSE_CRASH_AT", at)
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    #[test]
+    fn the_process_dies_at_the_point_named_and_nowhere_else() {
+        let (lived, stderr) = child("2");
+        assert!(!lived);
+        assert!(stderr.contains("RXPULSE_CRASH_AT reached: second"), "{stderr}");
+        assert!(child("4").0);
+        assert!(child("soon").0);
+    }
+}

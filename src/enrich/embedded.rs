@@ -1,0 +1,377 @@
+//! The embedded provider: one post in, its labels out.
+
+use std::cell::RefCell;
+
+use super::lexicon::Lexicon;
+use super::rules::{Reason, Rules};
+use super::sentences::{quote, sentences};
+use crate::classify::{NORM_VERSION, PHRASE_VERSION, Scratch, norm};
+
+const LEXICON: &str = include_str!("lexicon.tsv");
+const RISK: &str = include_str!("risk.toml");
+const THEMES: &str = include_str!("themes.toml");
+const ACTIONS: &str = include_str!("actions.toml");
+
+/// How much tone makes half a score: the score is `t / √(t² + this)`.
+const SOFTENING: f64 = 15.0;
+/// Scores at or beyond this (either side) are not neutral.
+const NEUTRAL: f64 = 0.15;
+/// How much more a headline says than a sentence of the body.
+const HEADLINE: f64 = 1.3;
+/// Sentences with a tone beyond which each adds less.
+const SENTENCES_FULL: f64 = 4.0;
+
+/// How a post sounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sentiment {
+    /// Praise.
+    Positive,
+    /// Neither.
+    Neutral,
+    /// Complaint.
+    Negative,
+}
+
+impl Sentiment {
+    /// The word in the tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sentiment::Positive => "positive",
+            Sentiment::Neutral => "neutral",
+            Sentiment::Negative => "negative",
+        }
+    }
+}
+
+/// How much harm a post tells of or announces.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskLevel {
+    /// None that is known.
+    Low,
+    /// Money, repeated failure, a locked account, a customer leaving.
+    Medium,
+    /// Somebody's health, a breach of privacy, a legal threat.
+    High,
+}
+
+impl RiskLevel {
+    /// The word in the tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RiskLevel::Low => "low",
+            RiskLevel::Medium => "medium",
+            RiskLevel::High => "high",
+        }
+    }
+}
+
+/// Whose concern a risk is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RiskCategory {
+    /// Pharmacists.
+    PatientSafety,
+    /// The privacy office.
+    Privacy,
+    /// Counsel.
+    Legal,
+    /// Billing.
+    Financial,
+    /// Those who keep customers.
+    Retention,
+}
+
+impl RiskCategory {
+    /// The word in the tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RiskCategory::PatientSafety => "patient_safety",
+            RiskCategory::Privacy => "privacy",
+            RiskCategory::Legal => "legal",
+            RiskCategory::Financial => "financial",
+            RiskCategory::Retention => "retention",
+        }
+    }
+}
+
+/// What a post means. Texts of the tables are borrowed from the provider.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Labels<'a> {
+    /// How it sounds.
+    pub sentiment: Sentiment,
+    /// From -1 (worst) to 1 (best), three decimals.
+    pub sentiment_score: f64,
+    /// The level of the worst reason; low without one.
+    pub risk_level: RiskLevel,
+    /// The category of the worst reason.
+    pub risk_category: Option<RiskCategory>,
+    /// Codes of all reasons, the worst first.
+    pub risk_reasons: Vec<&'a str>,
+    /// The theme's code.
+    pub theme_id: &'a str,
+    /// The theme for people.
+    pub theme: &'a str,
+    /// The action's code.
+    pub action_id: &'a str,
+    /// The action for people.
+    pub recommended_action: &'a str,
+    /// A part of the title or body, word for word, that shows it best; `None` when nothing does.
+    pub evidence_quote: Option<String>,
+}
+
+/// The provider that is always there: words and rules.
+#[derive(Debug)]
+pub struct Embedded {
+    lexicon: Lexicon,
+    rules: Rules,
+}
+
+/// Memory used again from post to post.
+#[derive(Default)]
+struct Memory {
+    scratch: Scratch,
+    reasons: Vec<bool>,
+    themes: Vec<u32>,
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+impl Default for Embedded {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Embedded {
+    /// The version that stands in every row.
+    pub const VERSION: &'static str = "rules-1";
+
+    /// The provider with the shipped tables.
+    pub fn new() -> Self {
+        Self::with_problems().0
+    }
+
+    /// The provider, and what could not be read of its tables: nothing, as a test makes sure.
+    fn with_problems() -> (Self, Vec<String>) {
+        let mut problems = Vec::new();
+        let lexicon = Lexicon::read(LEXICON, &mut problems);
+        let rules = Rules::read(RISK, THEMES, ACTIONS, &mut problems);
+        (Self { lexicon, rules }, problems)
+    }
+
+    /// A hash of everything that decides the labels.
+    pub fn version_hash() -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        for text in [Self::VERSION, LEXICON, RISK, THEMES, ACTIONS] {
+            hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+        }
+        hasher.update(&NORM_VERSION.to_le_bytes()).update(&PHRASE_VERSION.to_le_bytes());
+        let mut out = [0; 16];
+        out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        out
+    }
+
+    /// The labels of one post. `issue_type` is the taxonomy's word for it.
+    pub fn label(&self, title: &str, body: &str, issue_type: &str) -> Labels<'_> {
+        MEMORY.with_borrow_mut(|memory| self.label_with(title, body, issue_type, memory))
+    }
+
+    fn label_with(&self, title: &str, body: &str, issue_type: &str, memory: &mut Memory) -> Labels<'_> {
+        memory.reasons.clear();
+        memory.reasons.resize(self.rules.reasons.len(), false);
+        memory.themes.clear();
+        memory.themes.resize(self.rules.themes.len(), 0);
+        // Reasons of one sentence, to know which sentence shows the worst.
+        let mut here = vec![false; self.rules.reasons.len()];
+        let (mut tone, mut toned) = (0.0, 0.0);
+        let mut loudest: Option<(f64, &str)> = None;
+        let mut lowest: Option<(f64, &str)> = None;
+        let mut riskiest: Option<(RiskLevel, &str)> = None;
+        let parts = sentences(title).map(|s| (s, HEADLINE)).chain(sentences(body).map(|s| (s, 1.0)));
+        for (sentence, weight) in parts {
+            let normed = norm(sentence);
+            let found = self.lexicon.tone(&normed);
+            if found.words > 0 {
+                tone += weight * found.sum;
+                toned += 1.0;
+                if loudest.is_none_or(|(most, _)| found.sum > most) {
+                    loudest = Some((found.sum, sentence));
+                }
+                if lowest.is_none_or(|(least, _)| found.sum < least) {
+                    lowest = Some((found.sum, sentence));
+                }
+            }
+            if self.rules.risks(&normed, &mut memory.scratch, &mut here) {
+                for (i, reason) in self.rules.reasons.iter().enumerate() {
+                    if !std::mem::take(&mut here[i]) {
+                        continue;
+                    }
+                    memory.reasons[i] = true;
+                    if riskiest.is_none_or(|(level, _)| reason.level > level) {
+                        riskiest = Some((reason.level, sentence));
+                    }
+                }
+            }
+            self.rules.count_themes(&normed, &mut memory.scratch, &mut memory.themes);
+        }
+        let mut reasons: Vec<&Reason> = self
+            .rules
+            .reasons
+            .iter()
+            .zip(&memory.reasons)
+            .filter(|(_, found)| **found)
+            .map(|(r, _)| r)
+            .collect();
+        // Stable: equals stay in the order of the table.
+        reasons.sort_by_key(|r| std::cmp::Reverse(r.level));
+        let worst = reasons.first().copied();
+        let risk_level = worst.map_or(RiskLevel::Low, |r| r.level);
+
+        let mut tone = tone / (toned / SENTENCES_FULL).sqrt().max(1.0) + expectation(issue_type);
+        if risk_level == RiskLevel::High {
+            tone -= 2.0;
+        }
+        let score = (tone / (tone * tone + SOFTENING).sqrt() * 1000.0).round() / 1000.0;
+        // Not "-0".
+        let score = score + 0.0;
+        let sentiment = match score {
+            s if s >= NEUTRAL => Sentiment::Positive,
+            s if s <= -NEUTRAL => Sentiment::Negative,
+            _ => Sentiment::Neutral,
+        };
+        let evidence = match (riskiest, sentiment) {
+            (Some((_, sentence)), _) => Some(sentence),
+            (None, Sentiment::Positive) => loudest.filter(|(sum, _)| *sum > 0.0).map(|(_, s)| s),
+            (None, Sentiment::Negative) => lowest.filter(|(sum, _)| *sum < 0.0).map(|(_, s)| s),
+            (None, Sentiment::Neutral) => None,
+        };
+        let theme = self.rules.theme(&memory.themes, issue_type);
+        let (theme_id, theme) = theme.map_or(("", ""), |t| (t.id.as_str(), t.title.as_str()));
+        let action = self.rules.action(worst, theme_id, sentiment);
+        let (action_id, recommended_action) = action.map_or(("", ""), |a| (a.id.as_str(), a.title.as_str()));
+        Labels {
+            sentiment,
+            sentiment_score: score,
+            risk_level,
+            risk_category: worst.map(|r| r.category),
+            risk_reasons: reasons.iter().map(|r| r.code.as_str()).collect(),
+            theme_id,
+            theme,
+            action_id,
+            recommended_action,
+            evidence_quote: evidence.map(|s| quote(s).to_string()),
+        }
+    }
+}
+
+/// The tone that an issue type has before a word is read: "my package never arrived" has no
+/// bad word in it.
+fn expectation(issue_type: &str) -> f64 {
+    match issue_type {
+        "SAFETY" => -1.2,
+        "DELIVERY_DELAY" | "PACKAGING_DAMAGE" => -1.0,
+        "TRUST_ISSUE" => -0.6,
+        "STOCK" | "SUPPORT" | "APP_ACCOUNT" => -0.4,
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_shipped_tables_are_right() {
+        let (embedded, problems) = Embedded::with_problems();
+        assert_eq!(problems, Vec::<String>::new());
+        let rules = &embedded.rules;
+        assert!(rules.reasons.len() >= 12 && rules.themes.len() >= 12 && rules.actions.len() >= 10);
+        for action in &rules.actions {
+            for code in &action.reasons {
+                assert!(rules.reasons.iter().any(|r| r.code == *code), "{}: no reason {code}", action.id);
+            }
+            for id in &action.themes {
+                assert!(rules.themes.iter().any(|t| t.id == *id), "{}: no theme {id}", action.id);
+            }
+        }
+        for reason in &rules.reasons {
+            let handled = rules.actions.iter().any(|a| a.reasons.contains(&reason.code));
+            assert!(handled, "nothing is done about {}", reason.code);
+        }
+        let (taxonomy, _) =
+            crate::classify::Taxonomy::parse(include_str!("../../assets/issue_taxonomy.toml")).unwrap();
+        for theme in &rules.themes {
+            for issue in &theme.issues {
+                assert!(taxonomy.issue(issue).is_some(), "{}: no issue type {issue}", theme.id);
+            }
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Posts {
+        post: Vec<Post>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Post {
+        text: String,
+        sentiment: Option<Sentiment>,
+        risk: Option<RiskLevel>,
+        reason: Option<String>,
+        theme: Option<String>,
+        action: Option<String>,
+        #[serde(default)]
+        issue: String,
+    }
+
+    #[test]
+    fn written_posts() {
+        let embedded = Embedded::new();
+        let posts: Posts = toml::from_str(include_str!("posts.toml")).unwrap();
+        let mut wrong = Vec::new();
+        for post in &posts.post {
+            let labels = embedded.label(&post.text, "", &post.issue);
+            let right = post.sentiment.is_none_or(|s| s == labels.sentiment)
+                && post.risk.is_none_or(|r| r == labels.risk_level)
+                && post.reason.as_deref().is_none_or(|r| labels.risk_reasons.contains(&r))
+                && post.theme.as_deref().is_none_or(|t| t == labels.theme_id)
+                && post.action.as_deref().is_none_or(|a| a == labels.action_id);
+            if !right {
+                wrong.push(format!("{:?}\n    {labels:?}", post.text));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), posts.post.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn one_post_in_full() {
+        let labels = Embedded::new();
+        let labels = labels.label(
+            "Be careful with this pharmacy",
+            "I have used them for a year. Last week they sent me the WRONG medication, and nobody called back! I am switching to Costco.",
+            "SAFETY",
+        );
+        insta::assert_debug_snapshot!(labels);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_labels(title in ".{0,60}", body in r"(\PC|[.!?\n ]|wrong pills|not|great){0,60}") {
+            static EMBEDDED: std::sync::LazyLock<Embedded> = std::sync::LazyLock::new(Embedded::new);
+            let embedded = &*EMBEDDED;
+            let labels = embedded.label(&title, &body, "GENERAL_FEEDBACK");
+            prop_assert!((-1.0..=1.0).contains(&labels.sentiment_score));
+            prop_assert_eq!(labels.risk_level == RiskLevel::Low, labels.risk_reasons.is_empty());
+            prop_assert_eq!(labels.risk_category.is_none(), labels.risk_reasons.is_empty());
+            if let Some(quote) = &labels.evidence_quote {
+                prop_assert!(!quote.is_empty() && (title.contains(quote) || body.contains(quote)));
+            }
+            prop_assert_eq!(&embedded.label(&title, &body, "GENERAL_FEEDBACK"), &labels);
+        }
+    }
+}

@@ -1,0 +1,908 @@
+//! The run loop: starts what the schedule allows, records what ends, tells who watches.
+//!
+//! Invariant: the loop alone writes the run's state, and what it emits is committed. Strictly in
+//! this order: record event and materialization in one transaction → ledger → schedule → emit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::engine::{CancellationFlag, Progress};
+use crate::event::{Event, RunState, StepState, StepStats, Target};
+use crate::graph::{
+    AssetGraph, AssetIdx, AssetKind, AssetPartition, Cause, Entry, PartitionKey, Plan, Staleness,
+    fingerprint, staleness,
+};
+use crate::lake::InputVersion;
+use crate::state::{Batch, LeaseOutcome, NewRun, Published, RunId, State, StateError};
+
+use super::capture::{self, CaptureDone};
+use super::resources::Resources;
+use super::schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
+use super::step::{self, DepInput, Failure, GroupJob, InputRef, SlotJob, SlotResult};
+use super::world::World;
+
+/// A run could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state database refused.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] crate::lake::LakeError),
+    /// A worker thread ended without a word.
+    #[error("a worker ended unexpectedly: {0}")]
+    Worker(String),
+}
+
+/// What a run is asked for, besides its plan.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The command, as a person would type it.
+    pub command: String,
+    /// The request in full, for resuming.
+    pub request_json: String,
+    /// Newest days first.
+    pub newest_first: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Its number.
+    pub run: RunId,
+    /// How.
+    pub state: RunState,
+    /// Whether anything was published.
+    pub published: u64,
+    /// Steps that failed or were blocked.
+    pub failed: u64,
+    /// 130 or 143 when a signal ended it.
+    pub signal: Option<i32>,
+}
+
+/// What a running step tells the loop.
+enum Message {
+    Group { id: WorkId, attempt: u32, results: Vec<SlotResult> },
+    Capture { id: WorkId, result: Result<CaptureDone, Failure>, elapsed_ms: u64 },
+    Progress { id: WorkId, progress: Progress },
+}
+
+/// How far running queries have come; shown, never recorded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Live {
+    /// Rows read by running queries.
+    pub rows: u64,
+    /// Bytes read by running queries.
+    pub bytes: u64,
+}
+
+/// What a run tells whoever watches.
+pub enum Told<'a> {
+    /// Recorded, with its sequence number.
+    Event(i64, &'a Event),
+    /// The state of running queries.
+    Live(Live),
+    /// The first signal arrived: the run is being canceled.
+    Canceling,
+    /// A moment has passed.
+    Tick,
+}
+
+/// Asks the operating system for signals; the first cancels, the second ends at once.
+pub struct Signals {
+    receiver: mpsc::UnboundedReceiver<i32>,
+}
+
+impl Signals {
+    /// Listens for SIGINT, SIGTERM and SIGHUP. Must be called inside a tokio runtime.
+    pub fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let kinds =
+            [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
+        for (kind, code) in kinds {
+            let mut stream = signal(kind)?;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while stream.recv().await.is_some() {
+                    if sender.send(code).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Self { receiver })
+    }
+}
+
+/// Executes a plan.
+///
+/// # Errors
+/// When state or lake refuse; steps that fail are part of the report instead.
+pub async fn run(
+    res: &Arc<Resources>,
+    state: &State,
+    world: &mut World,
+    plan: &Plan,
+    options: &RunOptions,
+    signals: &mut Signals,
+    tell: &mut dyn FnMut(Told<'_>),
+) -> Result<RunReport, RunError> {
+    let res_config = res.config.clone();
+    let graph = &res_config.graph;
+    let started = Instant::now();
+    let steps = (plan.captures.len() + plan.steps.len()) as u64;
+    let lake = res.lake.id().to_string();
+    let id = state.begin_run(&NewRun {
+        lake: lake.clone(),
+        command: options.command.clone(),
+        request_json: options.request_json.clone(),
+        pid: std::process::id(),
+        host: host(),
+        steps,
+        now_ms: now_ms(),
+    })?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let limits = Limits {
+        concurrency: res_config.run.concurrency,
+        pools: pools(res),
+        group_bytes: res_config.run.group_bytes,
+        group_days: GROUP_DAYS,
+    };
+    let mut schedule = Schedule::new(graph, plan, limits);
+    if options.newest_first {
+        schedule = schedule.newest_first();
+    }
+    let mut looper = Loop {
+        res: res.clone(),
+        state,
+        world,
+        plan,
+        graph,
+        schedule,
+        run: id,
+        lake,
+        sender,
+        cancel: Arc::default(),
+        forced: forced(plan),
+        later: HashMap::new(),
+        batch: Batch::default(),
+        live: HashMap::new(),
+        published: 0,
+        failed: 0,
+        canceled: false,
+        tell,
+    };
+    looper.batch.plan = targets(graph, plan);
+    looper.batch.events.push(Event::RunStarted { command: options.command.clone(), steps });
+    for step in &plan.steps {
+        if let Some(up) = step.stale_input {
+            let message = format!(
+                "{} runs on a stale {}; to bring it up to date as well, select +{}",
+                graph.key(step.asset),
+                graph.key(up),
+                graph.key(step.asset)
+            );
+            let already = looper
+                .batch
+                .events
+                .iter()
+                .any(|e| matches!(e, Event::Log { message: m, .. } if *m == message));
+            if !already {
+                looper.batch.events.push(Event::Log { level: "warn".into(), step: None, message });
+            }
+        }
+    }
+    looper.flush()?;
+    let signal = looper.drive(receiver, signals).await?;
+    looper.finish(started, signal)
+}
+
+/// Days that one group does not exceed: bounds what one query holds and how long a commit waits.
+const GROUP_DAYS: usize = 128;
+
+/// The steps of a plan as targets.
+pub fn targets(graph: &AssetGraph, plan: &Plan) -> Vec<Target> {
+    let captures = plan.captures.iter().map(|c| Target::Capture {
+        asset: graph.key(c.asset).clone(),
+        source: c.window.source.clone(),
+        window: c.window.id.clone(),
+    });
+    let steps = plan.steps.iter().map(|s| Target::Partition {
+        asset: graph.key(s.asset).clone(),
+        partition: graph.partition(s.asset, s.slot),
+    });
+    captures.chain(steps).collect()
+}
+
+fn pools(res: &Resources) -> BTreeMap<String, usize> {
+    let mut pools = res.config.run.pools.clone();
+    for source in &res.config.sources {
+        // Captures of one source into the same days take turns: they add to the same manifests.
+        if capture::takes_turns(source) {
+            pools.entry(source.name.clone()).or_insert(1);
+        }
+    }
+    pools
+}
+
+fn forced(plan: &Plan) -> BTreeSet<(AssetIdx, usize)> {
+    plan.steps
+        .iter()
+        .filter(|s| matches!(&s.why, Staleness::Stale(causes) if causes.contains(&Cause::Forced)))
+        .map(|s| (s.asset, s.slot))
+        .collect()
+}
+
+/// Milliseconds since 1970 UTC, by this machine's clock.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// This machine's name.
+pub fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().chars().take(64).collect()
+}
+
+/// How long a step held by another run waits before it asks again.
+const LATER: Duration = Duration::from_millis(200);
+
+struct Loop<'a> {
+    res: Arc<Resources>,
+    state: &'a State,
+    world: &'a mut World,
+    plan: &'a Plan,
+    graph: &'a AssetGraph,
+    schedule: Schedule<'a>,
+    run: RunId,
+    lake: String,
+    sender: mpsc::UnboundedSender<Message>,
+    cancel: Arc<AtomicBool>,
+    forced: BTreeSet<(AssetIdx, usize)>,
+    /// Steps that another run holds, and when to ask again.
+    later: HashMap<(AssetIdx, usize), Instant>,
+    batch: Batch,
+    live: HashMap<WorkId, Progress>,
+    published: u64,
+    failed: u64,
+    canceled: bool,
+    tell: &'a mut dyn FnMut(Told<'_>),
+}
+
+impl Loop<'_> {
+    async fn drive(
+        &mut self,
+        mut receiver: mpsc::UnboundedReceiver<Message>,
+        signals: &mut Signals,
+    ) -> Result<Option<i32>, RunError> {
+        let mut signal = None;
+        let beat = Duration::from_millis(self.res.config.run.heartbeat_ms.max(50) as u64);
+        let mut heartbeat = tokio::time::interval(beat);
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            self.start_ready()?;
+            self.flush()?;
+            if self.schedule.open() == 0 {
+                return Ok(signal);
+            }
+            tokio::select! {
+                message = receiver.recv() => {
+                    let Some(message) = message else { return Err(RunError::Worker("channel closed".into())) };
+                    self.take(message)?;
+                    // What ended at the same time shares a transaction.
+                    while let Ok(more) = receiver.try_recv() {
+                        self.take(more)?;
+                    }
+                    self.flush()?;
+                }
+                _ = heartbeat.tick() => {
+                    let orders = self.state.heartbeat(self.run, now_ms())?;
+                    if (orders.cancel || orders.over) && !self.canceled {
+                        self.cancel_all()?;
+                    }
+                }
+                _ = tick.tick() => {
+                    let live = self.live.values().fold(Live::default(), |a, p| Live {
+                        rows: a.rows + p.rows,
+                        bytes: a.bytes + p.bytes,
+                    });
+                    (self.tell)(Told::Live(live));
+                    (self.tell)(Told::Tick);
+                }
+                code = signals.receiver.recv() => {
+                    if self.canceled && signal.is_some() {
+                        // The second time: at once. The state says so as far as it can.
+                        let _ = self.state.finish_run(self.run, RunState::Canceled, now_ms());
+                        std::process::exit(code.unwrap_or(130));
+                    }
+                    signal = Some(code.unwrap_or(130));
+                    self.cancel_all()?;
+                }
+            }
+        }
+    }
+
+    fn cancel_all(&mut self) -> Result<(), RunError> {
+        self.canceled = true;
+        (self.tell)(Told::Canceling);
+        self.cancel.store(true, Ordering::Relaxed);
+        let mut out = Vec::new();
+        self.schedule.cancel(&mut out);
+        self.record(out);
+        self.flush()
+    }
+
+    /// Starts everything that the limits allow.
+    fn start_ready(&mut self) -> Result<(), RunError> {
+        if self.canceled {
+            return Ok(());
+        }
+        loop {
+            let mut out = Vec::new();
+            let now = Instant::now();
+            self.later.retain(|_, until| *until > now);
+            let (world, graph, forced, later) = (&*self.world, self.graph, &self.forced, &self.later);
+            let mut recheck = |asset: AssetIdx, slot: usize| {
+                if later.contains_key(&(asset, slot)) {
+                    return Recheck::Later;
+                }
+                let fresh = staleness(graph, &world.ledger, &world.seen, asset, slot) == Staleness::Fresh;
+                if fresh && !forced.contains(&(asset, slot)) { Recheck::Fresh } else { Recheck::Run }
+            };
+            let bytes = |asset: AssetIdx, slot: usize| input_bytes(graph, world, asset, slot);
+            let started = self.schedule.start(&mut recheck, &bytes, &mut out);
+            self.record(out);
+            match started {
+                None => return Ok(()),
+                Some((id, Work::Capture(at))) => self.start_capture(id, at)?,
+                Some((id, Work::Group { asset, slots })) => self.start_group(id, asset, slots)?,
+            }
+        }
+    }
+
+    fn lease(&mut self, keys: &[String]) -> Result<Vec<bool>, RunError> {
+        let ttl = self.res.config.run.lease_ms;
+        let outcomes = self.state.lease(&self.lake, self.run, keys, now_ms(), ttl)?;
+        Ok(outcomes.iter().map(|o| matches!(o, LeaseOutcome::Granted)).collect())
+    }
+
+    fn start_capture(&mut self, id: WorkId, at: usize) -> Result<(), RunError> {
+        let step = &self.plan.captures[at];
+        let target = self.capture_target(at);
+        let job = capture::CaptureJob {
+            asset: step.asset,
+            window: step.window.clone(),
+            run: self.run.0,
+            now_ms: now_ms(),
+            days: self.world.source_days(step.asset, &step.window.source),
+        };
+        let key = format!("capture {}", step.window.source);
+        self.batch.events.push(Event::StepStarted { step: target, attempt: 1 });
+        self.flush()?;
+        let (res, sender, cancel) = (self.res.clone(), self.sender.clone(), self.cancel.clone());
+        let granted = self.lease(&[format!("{key} {}", step.window.id)])?[0];
+        let begun = Instant::now();
+        if !granted {
+            // Another run reads this window; what it publishes is found when the time comes.
+            let result = Err(Failure::Lost);
+            let _ = sender.send(Message::Capture { id, result, elapsed_ms: 0 });
+            return Ok(());
+        }
+        tokio::task::spawn_blocking(move || {
+            let progress = |p: Progress| {
+                let _ = sender.send(Message::Progress { id, progress: p });
+            };
+            let result = guarded(|| capture::run(&res, &job, &progress, &cancel))
+                .unwrap_or_else(|message| Err(failed(message)));
+            let elapsed_ms = begun.elapsed().as_millis() as u64;
+            let _ = sender.send(Message::Capture { id, result, elapsed_ms });
+        });
+        Ok(())
+    }
+
+    fn start_group(&mut self, id: WorkId, asset: AssetIdx, slots: Vec<usize>) -> Result<(), RunError> {
+        let keys: Vec<String> = slots.iter().map(|s| self.lease_key(asset, *s)).collect();
+        let granted = self.lease(&keys)?;
+        let (mine, held): (Vec<usize>, Vec<usize>) = (0..slots.len()).partition(|i| granted[*i]);
+        if !held.is_empty() {
+            let back: Vec<usize> = held.iter().map(|i| slots[*i]).collect();
+            self.schedule.put_back(id, &back);
+            let until = Instant::now() + LATER;
+            self.later.extend(back.iter().map(|s| ((asset, *s), until)));
+            // What the other run has published by now need not be made again.
+            self.adopt(asset)?;
+        }
+        let mine: Vec<usize> = mine.into_iter().map(|i| slots[i]).collect();
+        if mine.is_empty() {
+            let mut out = Vec::new();
+            self.schedule.finish_group(id, &[], &mut out);
+            self.record(out);
+            return Ok(());
+        }
+        for &slot in &mine {
+            let step = self.target(asset, slot);
+            self.batch.events.push(Event::StepStarted { step, attempt: 1 });
+        }
+        let job = self.group_job(asset, &mine);
+        self.spawn_group(id, job, 1, Duration::ZERO);
+        Ok(())
+    }
+
+    fn spawn_group(&self, id: WorkId, job: GroupJob, attempt: u32, wait: Duration) {
+        let (res, sender, cancel) = (self.res.clone(), self.sender.clone(), self.cancel.clone());
+        let declared = self.res.config.asset(job.asset);
+        let timeout = declared.timeout_ms.or(self.res.config.run.timeout_ms);
+        tokio::spawn(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            // A flag of its own, so that a time-out stops this group alone.
+            let stop = CancellationFlag::new();
+            let slots: Vec<usize> = job.slots.iter().map(|s| s.slot).collect();
+            let worker = {
+                let (stop, sender) = (stop.clone(), sender.clone());
+                tokio::task::spawn_blocking(move || {
+                    let progress = |p: Progress| {
+                        let _ = sender.send(Message::Progress { id, progress: p });
+                    };
+                    guarded(|| step::run_group(&res, &job, &progress, &stop))
+                })
+            };
+            tokio::pin!(worker);
+            let deadline =
+                timeout.map(|ms| tokio::time::Instant::now() + Duration::from_millis(ms.max(0) as u64));
+            let mut timed_out = false;
+            let ended = loop {
+                tokio::select! {
+                    ended = &mut worker => break ended,
+                    () = tokio::time::sleep(Duration::from_millis(20)) => {
+                        if cancel.load(Ordering::Relaxed) {
+                            stop.cancel();
+                        } else if deadline.is_some_and(|d| tokio::time::Instant::now() >= d) {
+                            timed_out = true;
+                            stop.cancel();
+                        }
+                    }
+                }
+            };
+            let all = |message: String| -> Vec<SlotResult> {
+                slots
+                    .iter()
+                    .map(|s| SlotResult { slot: *s, result: Err(failed(message.clone())), elapsed_ms: 0 })
+                    .collect()
+            };
+            let mut results = match ended {
+                Ok(Ok(results)) => results,
+                Ok(Err(message)) => all(message),
+                Err(error) => all(format!("the worker ended unexpectedly: {error}")),
+            };
+            if timed_out {
+                for result in &mut results {
+                    if matches!(result.result, Err(Failure::Canceled)) {
+                        let after = timeout.unwrap_or(0);
+                        result.result = Err(failed(format!("it took longer than its timeout of {after} ms")));
+                    }
+                }
+            }
+            let _ = sender.send(Message::Group { id, attempt, results });
+        });
+    }
+
+    /// Everything a group needs, copied out of what the loop knows.
+    fn group_job(&self, asset: AssetIdx, slots: &[usize]) -> GroupJob {
+        let graph = self.graph;
+        let mut deps: Vec<DepInput> = graph
+            .upstream(asset)
+            .iter()
+            .map(|(up, _)| DepInput { asset: *up, parts: BTreeMap::new() })
+            .collect();
+        let system = graph.asset(asset).kind == AssetKind::System;
+        let jobs = slots
+            .iter()
+            .map(|&slot| {
+                let mut inputs = Vec::new();
+                let mut reads = Vec::new();
+                for (d, &(up, mapping)) in graph.upstream(asset).iter().enumerate() {
+                    let range = graph.input_slots(asset, slot, up, mapping);
+                    reads.push(range.clone());
+                    if system {
+                        continue;
+                    }
+                    for input in range {
+                        let partition = graph.partition(up, input);
+                        let entry = self.world.ledger.at(up, input);
+                        inputs.push(InputVersion {
+                            asset: graph.key(up).clone(),
+                            partition,
+                            data: entry.map(|e| e.data),
+                        });
+                        deps[d].parts.entry(input).or_insert_with(|| self.parts(up, input));
+                    }
+                }
+                let entry = self.world.ledger.at(asset, slot);
+                let floor = self.world.floors.get(&(asset, slot)).copied().unwrap_or(0);
+                let based_on = entry.map_or(0, |e| e.generation.get());
+                SlotJob {
+                    slot,
+                    partition: graph.partition(asset, slot),
+                    fingerprint: fingerprint(graph, &self.world.ledger, &self.world.seen, asset, slot),
+                    inputs,
+                    reads,
+                    based_on,
+                    floor: floor.max(based_on),
+                    rows: self.world.system_rows(&self.res, asset, slot),
+                }
+            })
+            .collect();
+        GroupJob {
+            asset,
+            code: graph.asset(asset).code,
+            slots: jobs,
+            deps,
+            run: self.run.0,
+            now_ms: now_ms(),
+        }
+    }
+
+    fn parts(&self, up: AssetIdx, slot: usize) -> Vec<InputRef> {
+        let partition = self.graph.partition(up, slot);
+        if self.graph.asset(up).kind == AssetKind::Source {
+            return self.world.bronze_parts(up, slot);
+        }
+        self.world
+            .ledger
+            .at(up, slot)
+            .map(|e| InputRef { source: None, partition, generation: e.generation })
+            .into_iter()
+            .collect()
+    }
+
+    fn target(&self, asset: AssetIdx, slot: usize) -> Target {
+        Target::Partition {
+            asset: self.graph.key(asset).clone(),
+            partition: self.graph.partition(asset, slot),
+        }
+    }
+
+    fn capture_target(&self, at: usize) -> Target {
+        let step = &self.plan.captures[at];
+        Target::Capture {
+            asset: self.graph.key(step.asset).clone(),
+            source: step.window.source.clone(),
+            window: step.window.id.clone(),
+        }
+    }
+
+    fn lease_key(&self, asset: AssetIdx, slot: usize) -> String {
+        format!("{}[{}]", self.graph.key(asset), self.graph.partition(asset, slot))
+    }
+
+    fn take(&mut self, message: Message) -> Result<(), RunError> {
+        match message {
+            Message::Progress { id, progress } => {
+                self.live.insert(id, progress);
+                Ok(())
+            }
+            Message::Group { id, attempt, results } => {
+                self.live.remove(&id);
+                self.take_group(id, attempt, results)
+            }
+            Message::Capture { id, result, elapsed_ms } => {
+                self.live.remove(&id);
+                self.take_capture(id, result, elapsed_ms)
+            }
+        }
+    }
+
+    fn take_group(&mut self, id: WorkId, attempt: u32, results: Vec<SlotResult>) -> Result<(), RunError> {
+        let Some(asset) = self.schedule.running().find(|(w, _)| *w == id).and_then(|(_, w)| match w {
+            Work::Group { asset, .. } => Some(*asset),
+            Work::Capture(_) => None,
+        }) else {
+            return Ok(());
+        };
+        let retries = self.res.config.asset(asset).retries;
+        if results.iter().any(|r| matches!(r.result, Err(Failure::Lost))) {
+            self.adopt(asset)?;
+        }
+        let mut states = Vec::new();
+        let mut again = Vec::new();
+        let mut back = Vec::new();
+        for result in results {
+            let slot = result.slot;
+            let step = self.target(asset, slot);
+            let (state, stats, message, checks) = match result.result {
+                Ok(done) => {
+                    let manifest = &done.committed.manifest;
+                    let before = self.world.ledger.at(asset, slot).map(|e| e.data);
+                    let published = published(manifest);
+                    self.set_ledger(asset, slot, &published);
+                    self.batch.entries.push(published);
+                    self.published += 1;
+                    let mut stats = done.stats;
+                    stats.unchanged = Some(before == Some(manifest.data));
+                    stats.data_version = Some(manifest.data);
+                    stats.generation = Some(done.committed.generation.get());
+                    (StepState::Succeeded, stats, None, done.checks)
+                }
+                Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None, Vec::new()),
+                Err(Failure::Lost) => {
+                    let now = staleness(self.graph, &self.world.ledger, &self.world.seen, asset, slot);
+                    if now != Staleness::Fresh {
+                        // What the other run made is already out of date: it is our turn again.
+                        back.push(slot);
+                        continue;
+                    }
+                    let message = "another run has published it".to_string();
+                    (StepState::Skipped, StepStats::default(), Some(message), Vec::new())
+                }
+                Err(Failure::Failed { passing: true, message, .. })
+                    if attempt <= retries && !self.canceled =>
+                {
+                    again.push((slot, message));
+                    continue;
+                }
+                Err(Failure::Failed { message, checks, .. }) => {
+                    self.failed += 1;
+                    let print = fingerprint(self.graph, &self.world.ledger, &self.world.seen, asset, slot);
+                    self.batch.fingerprints.push((step.clone(), print));
+                    (StepState::Failed, StepStats::default(), Some(message), checks)
+                }
+            };
+            self.batch.release.push(self.lease_key(asset, slot));
+            self.batch.events.push(Event::StepFinished {
+                step,
+                state,
+                stats,
+                message,
+                checks,
+                elapsed_ms: result.elapsed_ms,
+            });
+            states.push((slot, state));
+        }
+        if !again.is_empty() {
+            // Full jitter would need a clock or a random number; steps are few and independent.
+            let wait = Duration::from_millis(200 << attempt.min(6));
+            for (slot, error) in &again {
+                let step = self.target(asset, *slot);
+                let wait_ms = wait.as_millis() as u64;
+                self.batch.events.push(Event::StepRetry { step, attempt, error: error.clone(), wait_ms });
+            }
+            let slots: Vec<usize> = again.iter().map(|(s, _)| *s).collect();
+            let job = self.group_job(asset, &slots);
+            self.spawn_group(id, job, attempt + 1, wait);
+            // The piece of work goes on; what ended is told now.
+            let mut out = Vec::new();
+            self.schedule.settle_some(id, &states, &mut out);
+            self.record(out);
+            return Ok(());
+        }
+        self.schedule.put_back(id, &back);
+        let mut out = Vec::new();
+        self.schedule.finish_group(id, &states, &mut out);
+        self.record(out);
+        Ok(())
+    }
+
+    fn take_capture(
+        &mut self,
+        id: WorkId,
+        result: Result<CaptureDone, Failure>,
+        elapsed_ms: u64,
+    ) -> Result<(), RunError> {
+        let Some(at) = self.schedule.running().find(|(w, _)| *w == id).and_then(|(_, w)| match w {
+            Work::Capture(at) => Some(*at),
+            Work::Group { .. } => None,
+        }) else {
+            return Ok(());
+        };
+        let asset = self.plan.captures[at].asset;
+        let step = self.capture_target(at);
+        let window = self.plan.captures[at].window.clone();
+        self.batch.release.push(format!("capture {} {}", window.source, window.id));
+        let mut changed = BTreeSet::new();
+        let (state, stats, message) = match result {
+            Ok(done) => {
+                for published in &done.published {
+                    self.batch.entries.push(published.clone());
+                }
+                self.published += done.published.len() as u64;
+                changed = self.world.apply_capture(&self.res, asset, &window, &done);
+                (StepState::Succeeded, done.stats, done.message)
+            }
+            Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None),
+            Err(Failure::Lost) => {
+                self.adopt_bronze(asset)?;
+                let message = "another run is reading it".to_string();
+                (StepState::Skipped, StepStats::default(), Some(message))
+            }
+            Err(Failure::Failed { message, .. }) => {
+                self.failed += 1;
+                (StepState::Failed, StepStats::default(), Some(message))
+            }
+        };
+        self.batch.events.push(Event::StepFinished {
+            step,
+            state,
+            stats,
+            message,
+            checks: Vec::new(),
+            elapsed_ms,
+        });
+        let mut out = Vec::new();
+        let ledger = &self.world.ledger;
+        self.world.changed.extend(changed.iter().map(|s| (asset, *s)));
+        let since = &self.world.changed;
+        self.schedule.finish_capture(
+            id,
+            state,
+            &|slot| since.contains(&(asset, slot)),
+            &|slot| ledger.at(asset, slot).is_some(),
+            &mut out,
+        );
+        self.record(out);
+        Ok(())
+    }
+
+    fn set_ledger(&mut self, asset: AssetIdx, slot: usize, p: &Published) {
+        let code = self.world.ledger.intern(p.code);
+        let entry = Entry {
+            code,
+            inputs: p.inputs,
+            data: p.data,
+            rows: p.rows,
+            at_ms: p.at_ms,
+            generation: p.generation,
+            outcome: p.outcome,
+        };
+        self.world.ledger.set(asset, slot, Some(entry));
+    }
+
+    /// Takes over what other runs have published of one asset.
+    fn adopt(&mut self, asset: AssetIdx) -> Result<(), RunError> {
+        let adopted = self.world.adopt_asset(&self.res.lake, self.graph, asset)?;
+        self.batch.entries.extend(adopted);
+        Ok(())
+    }
+
+    fn adopt_bronze(&mut self, asset: AssetIdx) -> Result<(), RunError> {
+        let adopted = self.world.adopt_bronze(&self.res.lake, self.graph, asset)?;
+        self.batch.entries.extend(adopted);
+        Ok(())
+    }
+
+    /// Steps that ended without running become events.
+    fn record(&mut self, transitions: Vec<Transition>) {
+        for transition in transitions {
+            let event = match transition {
+                Transition::Capture(at) => finished(self.capture_target(at), StepState::Canceled, None),
+                Transition::Partition { asset, slot, state, because } => {
+                    let step = self.target(asset, slot);
+                    let message = match (state, because) {
+                        (StepState::UpstreamFailed, Some(up)) => {
+                            self.failed += 1;
+                            Some(self.upstream_message(asset, up))
+                        }
+                        (StepState::Failed, _) => Some("its capture failed".to_string()),
+                        _ => None,
+                    };
+                    let mut event = finished(step, state, message);
+                    if let Event::StepFinished { stats, .. } = &mut event
+                        && state == StepState::Succeeded
+                        && let Some(entry) = self.world.ledger.at(asset, slot)
+                    {
+                        stats.rows_out = Some(entry.rows);
+                        stats.data_version = Some(entry.data);
+                        stats.generation = Some(entry.generation.get());
+                    }
+                    event
+                }
+            };
+            self.batch.events.push(event);
+        }
+    }
+
+    fn upstream_message(&self, asset: AssetIdx, up: AssetPartition) -> String {
+        let name = match up.partition {
+            PartitionKey::Whole => self.graph.key(up.asset).to_string(),
+            day => format!("{}[{day}]", self.graph.key(up.asset)),
+        };
+        let planned = self.plan.steps.iter().any(|s| s.asset == up.asset);
+        if planned {
+            format!("it reads {name}, which could not be made")
+        } else {
+            format!("it reads {name}, which does not exist; select +{} to make it too", self.graph.key(asset))
+        }
+    }
+
+    /// Records what has gathered in one transaction, then tells it.
+    fn flush(&mut self) -> Result<(), RunError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        if batch.events.is_empty()
+            && batch.entries.is_empty()
+            && batch.release.is_empty()
+            && batch.plan.is_empty()
+        {
+            return Ok(());
+        }
+        batch.now_ms = now_ms();
+        let numbers = self.state.record(self.run, &batch)?;
+        for (number, event) in numbers.iter().zip(&batch.events) {
+            (self.tell)(Told::Event(*number, event));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, started: Instant, signal: Option<i32>) -> Result<RunReport, RunError> {
+        self.world.remember(self.state, &self.lake)?;
+        let state = if self.canceled {
+            RunState::Canceled
+        } else if self.failed > 0 {
+            RunState::Failed
+        } else {
+            RunState::Succeeded
+        };
+        let elapsed_ms = started.elapsed().as_millis() as u64;
+        self.batch.events.push(Event::RunFinished { state, elapsed_ms });
+        self.flush()?;
+        self.state.finish_run(self.run, state, now_ms())?;
+        Ok(RunReport { run: self.run, state, published: self.published, failed: self.failed, signal })
+    }
+}
+
+fn finished(step: Target, state: StepState, message: Option<String>) -> Event {
+    let stats = StepStats::default();
+    Event::StepFinished { step, state, stats, message, checks: Vec::new(), elapsed_ms: 0 }
+}
+
+fn failed(message: String) -> Failure {
+    Failure::Failed { message, checks: Vec::new(), passing: false }
+}
+
+/// A panic in a step fails the step, not the run.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_string())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        format!("internal error, please report it: {text}")
+    })
+}
+
+/// What a ledger says of a published manifest.
+pub fn published(manifest: &crate::lake::Manifest) -> Published {
+    Published {
+        asset: manifest.asset.clone(),
+        partition: manifest.partition,
+        code: manifest.code,
+        inputs: manifest.fingerprint,
+        data: manifest.data,
+        rows: manifest.rows,
+        at_ms: manifest.created_ms,
+        generation: manifest.generation,
+        outcome: manifest.outcome,
+    }
+}
+
+/// An estimate of the bytes that one partition reads, from the rows of its inputs.
+fn input_bytes(graph: &AssetGraph, world: &World, asset: AssetIdx, slot: usize) -> u64 {
+    let mut bytes = 0;
+    for &(up, mapping) in graph.upstream(asset) {
+        // A bronze line, decompressed, without its raw copy; a Parquet row, decoded.
+        let row = if graph.asset(up).kind == AssetKind::Source { 600 } else { 400 };
+        // Neighbours of a group share the days of a trailing window: count one day.
+        let range = graph.input_slots(asset, slot, up, mapping);
+        let rows = world.ledger.at(up, range.end - 1).map_or(0, |e| e.rows);
+        bytes += rows * row;
+    }
+    bytes
+}

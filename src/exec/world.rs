@@ -1,0 +1,725 @@
+//! What is known at the moment of planning: the ledger, what bronze holds, what sources offer.
+//!
+//! Read once from the state database, corrected by one listing a folder of the lake (a newer
+//! manifest is adopted, a vanished one is missing), and kept current by the run loop. Without a
+//! database the lake says everything.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+
+use crate::config::{Body, Config, SourceKind, SystemTable};
+use crate::graph::{
+    Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, CaptureReason, DataVersion, Day, DayRange, Entry,
+    Fingerprint, Layer, Ledger, Observations, PartitionKey, Partitioning, Window,
+};
+use crate::lake::{Lake, LakeError, Listed};
+use crate::source::{Covered, FileRecord};
+use crate::state::{Published, State, StateError};
+
+use super::capture::{CaptureDone, MISSING_DAYS, OBSERVATIONS, Observation};
+use super::resources::Resources;
+use super::run::published;
+use super::sources::{self, SourceDay, SourceDays};
+use super::step::InputRef;
+use super::system;
+
+/// What is known could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The state database refused.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The lake refused.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// A source could not be observed.
+    #[error("source `{source_name}`: {message}")]
+    Source {
+        /// Which.
+        source_name: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// One source of one source asset.
+struct Part {
+    asset: AssetIdx,
+    source: String,
+    /// Its name in the ledger: asset and source in one.
+    key: AssetKey,
+    /// Its place in the bronze graph.
+    idx: AssetIdx,
+}
+
+/// What was remembered of one source's readings.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Observations by number in the lake's log.
+    pub observations: BTreeMap<u64, Observation>,
+}
+
+impl Memory {
+    /// The newest record of every file.
+    pub fn files(&self) -> BTreeMap<String, FileRecord> {
+        self.observations.values().filter_map(|o| o.file.clone().map(|f| (f.locator.clone(), f))).collect()
+    }
+}
+
+/// Everything that planning and a run know.
+pub struct World {
+    /// The newest materialization of every partition.
+    pub ledger: Ledger,
+    /// Last generations of partitions whose manifest vanished.
+    pub floors: HashMap<(AssetIdx, usize), u32>,
+    /// What sources and the product offer.
+    pub seen: Observations,
+    /// What was read of each source.
+    pub memory: BTreeMap<String, Memory>,
+    /// Source partitions that got new content in this run.
+    pub changed: BTreeSet<(AssetIdx, usize)>,
+    /// Manifests found in the lake that the database did not know.
+    pub adopted: usize,
+    /// Manifests that the database knew and the lake does not hold any more.
+    pub vanished: usize,
+    /// Things a person should know (a glob without files, an unreadable path).
+    pub notes: Vec<String>,
+    config: Arc<Config>,
+    parts: Vec<Part>,
+    bronze: Ledger,
+    bronze_floors: HashMap<(AssetIdx, usize), u32>,
+    bronze_graph: AssetGraph,
+    new_observations: Vec<(String, u64, Vec<u8>)>,
+    touched: Vec<(String, FileRecord)>,
+    issue_types: DataVersion,
+}
+
+/// What the world is read from.
+pub struct Sight<'a> {
+    /// What the files say.
+    pub config: &'a Arc<Config>,
+    /// The project's folder.
+    pub root: &'a Path,
+    /// The lake, if there is one yet.
+    pub lake: Option<&'a Lake>,
+    /// The database, if there is one.
+    pub state: Option<&'a State>,
+    /// Whether the database may be written (adopted manifests are recorded).
+    pub write: bool,
+    /// Make every window of every source due.
+    pub force_captures: bool,
+    /// The version of the table `issue_types`.
+    pub issue_types: [u8; 16],
+    /// Now, milliseconds since 1970 UTC.
+    pub now_ms: i64,
+}
+
+impl World {
+    /// Reads what is known, and looks at what the sources offer.
+    ///
+    /// # Errors
+    /// When database, lake or a source cannot be read; never a shorter answer instead.
+    pub fn read(sight: &Sight<'_>) -> Result<World, WorldError> {
+        let config = sight.config;
+        let graph = &config.graph;
+        let (parts, bronze_graph) = parts(config)?;
+        let lake_id = sight.lake.map(|l| l.id().to_string()).unwrap_or_default();
+        let (ledger, floors, bronze, bronze_floors) = match sight.state.filter(|_| sight.lake.is_some()) {
+            Some(state) => {
+                let tables = state.ledger(&lake_id, graph)?;
+                let bronze = state.ledger(&lake_id, &bronze_graph)?;
+                (tables.ledger, tables.floors, bronze.ledger, bronze.floors)
+            }
+            None => (Ledger::new(graph), HashMap::new(), Ledger::new(&bronze_graph), HashMap::new()),
+        };
+        let mut world = World {
+            ledger,
+            floors,
+            seen: Observations::default(),
+            memory: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            adopted: 0,
+            vanished: 0,
+            notes: Vec::new(),
+            config: config.clone(),
+            parts,
+            bronze,
+            bronze_floors,
+            bronze_graph,
+            new_observations: Vec::new(),
+            touched: Vec::new(),
+            issue_types: DataVersion(sight.issue_types),
+        };
+        if let Some(lake) = sight.lake {
+            let (adopted, gone) = world.compare(lake, graph)?;
+            world.adopted = adopted.len();
+            world.vanished = gone.len();
+            if sight.write
+                && let Some(state) = sight.state
+            {
+                state.ledger_adopt(&lake_id, &adopted)?;
+                state.ledger_forget(&lake_id, &gone)?;
+            }
+        }
+        for asset in graph.indices() {
+            if graph.asset(asset).kind == AssetKind::Source {
+                for slot in 0..graph.slots(asset) {
+                    world.fold_bronze(graph, asset, slot);
+                }
+            }
+        }
+        if let Some(lake) = sight.lake {
+            world.read_memory(lake, &lake_id, sight.state)?;
+        }
+        world.observe(sight)?;
+        world.offer(graph);
+        Ok(world)
+    }
+
+    /// One listing a folder against what the database knew.
+    #[expect(clippy::type_complexity, reason = "two short lists, taken apart at once")]
+    fn compare(
+        &mut self,
+        lake: &Lake,
+        graph: &AssetGraph,
+    ) -> Result<(Vec<Published>, Vec<(AssetKey, PartitionKey)>), LakeError> {
+        let mut adopted = Vec::new();
+        let mut gone = Vec::new();
+        for asset in graph.indices().filter(|a| graph.asset(*a).kind != AssetKind::Source) {
+            let key = graph.key(asset);
+            let listed = lake.list_manifests(key, None)?;
+            let (newer, vanished) = differences(graph, asset, &self.ledger, &listed);
+            for published in read_new(lake, key, None, &newer)? {
+                let slot = slot_of(graph, asset, published.partition);
+                set_entry(&mut self.ledger, asset, slot, &published);
+                adopted.push(published);
+            }
+            for slot in vanished {
+                if let Some(entry) = self.ledger.at(asset, slot) {
+                    self.floors.insert((asset, slot), entry.generation.get());
+                }
+                self.ledger.set(asset, slot, None);
+                gone.push((key.clone(), graph.partition(asset, slot)));
+            }
+        }
+        for part in &self.parts {
+            let key = graph.key(part.asset);
+            let listed = lake.list_manifests(key, Some(&part.source))?;
+            let (newer, vanished) = differences(&self.bronze_graph, part.idx, &self.bronze, &listed);
+            for published in read_new(lake, key, Some(&part.source), &newer)? {
+                let published = Published { asset: part.key.clone(), ..published };
+                let slot = slot_of(&self.bronze_graph, part.idx, published.partition);
+                set_entry(&mut self.bronze, part.idx, slot, &published);
+                adopted.push(published);
+            }
+            for slot in vanished {
+                if let Some(entry) = self.bronze.at(part.idx, slot) {
+                    self.bronze_floors.insert((part.idx, slot), entry.generation.get());
+                }
+                self.bronze.set(part.idx, slot, None);
+                gone.push((part.key.clone(), self.bronze_graph.partition(part.idx, slot)));
+            }
+        }
+        Ok((adopted, gone))
+    }
+
+    /// What all sources of an asset hold of one day, as the ledger's entry of that day. A day
+    /// that some source has no manifest of does not exist yet.
+    fn fold_bronze(&mut self, graph: &AssetGraph, asset: AssetIdx, slot: usize) {
+        let mut versions = Vec::new();
+        let mut folded: Option<Entry> = None;
+        let code = self.ledger.intern(graph.asset(asset).code);
+        for part in self.parts.iter().filter(|p| p.asset == asset) {
+            let Some(entry) = self.bronze.at(part.idx, slot) else {
+                self.ledger.set(asset, slot, None);
+                return;
+            };
+            // A source without posts of the day says nothing about its content.
+            if entry.rows > 0 {
+                versions.push(entry.data);
+            }
+            folded = Some(match folded {
+                None => Entry { code, inputs: Fingerprint::of(b""), ..*entry },
+                Some(f) => Entry {
+                    rows: f.rows + entry.rows,
+                    at_ms: f.at_ms.max(entry.at_ms),
+                    generation: f.generation.max(entry.generation),
+                    ..f
+                },
+            });
+        }
+        let data = match versions.as_slice() {
+            [one] => *one,
+            many => {
+                let bytes: Vec<u8> = many.iter().flat_map(|v| v.0).collect();
+                DataVersion::of(&bytes)
+            }
+        };
+        self.ledger.set(asset, slot, folded.map(|f| Entry { data, ..f }));
+    }
+
+    fn read_memory(&mut self, lake: &Lake, lake_id: &str, state: Option<&State>) -> Result<(), WorldError> {
+        for part in &self.parts {
+            if self.memory.contains_key(&part.source) {
+                continue;
+            }
+            let kind = format!("{OBSERVATIONS} {}", part.source);
+            let cached: HashMap<String, Vec<u8>> = match state {
+                Some(state) => state.cache_all(lake_id, &kind)?.into_iter().collect(),
+                None => HashMap::new(),
+            };
+            let mut memory = Memory::default();
+            for (number, path) in lake.list_records(OBSERVATIONS, &part.source)? {
+                let bytes = match cached.get(&number.to_string()) {
+                    Some(bytes) => bytes.clone(),
+                    None => {
+                        let bytes = lake.read_record(OBSERVATIONS, &part.source, number)?;
+                        self.new_observations.push((part.source.clone(), number, bytes.clone()));
+                        bytes
+                    }
+                };
+                let observation: Observation = serde_json::from_slice(&bytes).map_err(|e| {
+                    LakeError::Corrupt { path, why: format!("it is not an observation: {e}") }
+                })?;
+                memory.observations.insert(number, observation);
+            }
+            self.memory.insert(part.source.clone(), memory);
+        }
+        Ok(())
+    }
+
+    /// Keeps what was read from the lake's logs in the database, so that the next look is short,
+    /// and writes down files that were touched without a change.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub fn remember(&mut self, state: &State, lake: &str) -> Result<(), StateError> {
+        let mut by_source: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
+        for (source, number, bytes) in self.new_observations.drain(..) {
+            by_source.entry(source).or_default().push((number.to_string(), bytes));
+        }
+        for (source, entries) in by_source {
+            state.cache_put_many(lake, &format!("{OBSERVATIONS} {source}"), &entries)?;
+        }
+        Ok(())
+    }
+
+    /// Writes touched files' records into the lake, so that they are not hashed again.
+    ///
+    /// # Errors
+    /// When the lake refuses.
+    pub fn settle_touched(&mut self, lake: &Lake, now_ms: i64) -> Result<(), LakeError> {
+        for (source, file) in std::mem::take(&mut self.touched) {
+            let memory = self.memory.entry(source.clone()).or_default();
+            let before = memory.observations.values().rev().find(|o| o.window == file.locator);
+            let observation = Observation {
+                window: file.locator.clone(),
+                counts: file.counts.clone(),
+                quarantine: before.and_then(|o| o.quarantine),
+                file: Some(file),
+                at_ms: now_ms,
+            };
+            let bytes = serde_json::to_vec(&observation).unwrap_or_default();
+            let number = lake.append_record(OBSERVATIONS, &source, &bytes)?;
+            memory.observations.insert(number, observation);
+            self.new_observations.push((source, number, bytes));
+        }
+        Ok(())
+    }
+
+    /// Asks every source what it offers.
+    fn observe(&mut self, sight: &Sight<'_>) -> Result<(), WorldError> {
+        let config = sight.config.clone();
+        let graph = &config.graph;
+        let mut due: BTreeMap<AssetIdx, Vec<Window>> = BTreeMap::new();
+        for at in 0..self.parts.len() {
+            let (asset, name, idx) =
+                (self.parts[at].asset, self.parts[at].source.clone(), self.parts[at].idx);
+            let Some(source) = config.source(&name) else { continue };
+            let failed = |message: String| WorldError::Source { source_name: name.clone(), message };
+            let context = sources::context(&config, sight.now_ms, sight.root).map_err(failed)?;
+            let windows = due.entry(asset).or_default();
+            match &source.kind {
+                SourceKind::Sample(_) => {
+                    let def = sources::sample_def(&config, source).map_err(failed)?;
+                    let mut months: BTreeMap<(i16, i8), (DayRange, u32, u32)> = BTreeMap::new();
+                    for (slot, day) in graph.days().iter().enumerate() {
+                        let date = day.date();
+                        let month = months.entry((date.year(), date.month())).or_insert((
+                            DayRange { start: day, end: day },
+                            0,
+                            0,
+                        ));
+                        month.0.end = day;
+                        match self.bronze.at(idx, slot) {
+                            None => month.1 += 1,
+                            Some(entry) => {
+                                let made = self.bronze.code(entry.code);
+                                if made != sources::sample_code(&def, day, &context) || sight.force_captures {
+                                    month.2 += 1;
+                                }
+                            }
+                        }
+                    }
+                    for ((year, month), (days, missing, changed)) in months {
+                        let reason = match (missing, changed) {
+                            (0, 0) => continue,
+                            (0, _) if sight.force_captures => CaptureReason::Forced,
+                            (0, _) => CaptureReason::Changed,
+                            (n, _) if n as usize == days.len() => CaptureReason::New,
+                            (n, _) => CaptureReason::MissingDays { days: n },
+                        };
+                        let id = format!("{year:04}-{month:02}");
+                        windows.push(Window { source: name.clone(), id, days: Some(days), reason, bytes: 0 });
+                    }
+                }
+                SourceKind::Files(_) => {
+                    let def = sources::files_def(source).map_err(failed)?;
+                    let known = self.memory.get(&name).map(Memory::files).unwrap_or_default();
+                    let seen = crate::source::observe(&def, sight.root, &context, &known)
+                        .map_err(|e| failed(e.to_string()))?;
+                    for problem in &seen.problems {
+                        self.notes.push(format!("source `{name}`: {problem}"));
+                    }
+                    if seen.present.is_empty() {
+                        let globs: Vec<&str> = def.glob.iter().map(String::as_str).collect();
+                        self.notes.push(format!("source `{name}`: no file matches {}", globs.join(", ")));
+                    }
+                    self.touched.extend(seen.touched.into_iter().map(|r| (name.clone(), r)));
+                    let mut found = seen.windows;
+                    if sight.force_captures {
+                        for (locator, file) in &seen.present {
+                            if !found.iter().any(|w| w.id == *locator) {
+                                found.push(Window {
+                                    source: name.clone(),
+                                    id: locator.clone(),
+                                    days: None,
+                                    reason: CaptureReason::Forced,
+                                    bytes: file.bytes,
+                                });
+                            }
+                        }
+                    }
+                    windows.extend(found);
+                    let missing: Vec<usize> =
+                        (0..graph.slots(asset)).filter(|s| self.bronze.at(idx, *s).is_none()).collect();
+                    if let (Some(&first), Some(&last)) = (missing.first(), missing.last()) {
+                        let project = graph.days();
+                        windows.push(Window {
+                            source: name.clone(),
+                            id: MISSING_DAYS.to_string(),
+                            days: DayRange::new(project.day(first), project.day(last)),
+                            reason: CaptureReason::MissingDays { days: missing.len() as u32 },
+                            bytes: 0,
+                        });
+                    }
+                }
+                SourceKind::NotYet { type_name } => {
+                    return Err(failed(format!(
+                        "sources of type `{type_name}` are not available in this version"
+                    )));
+                }
+            }
+        }
+        self.seen.due = due;
+        Ok(())
+    }
+
+    /// What the product itself offers to its system assets.
+    fn offer(&mut self, graph: &AssetGraph) {
+        let config = self.config.clone();
+        for asset in graph.indices() {
+            let Body::System(table) = &config.asset(asset).body else { continue };
+            let versions = match table {
+                SystemTable::IssueTypes => vec![self.issue_types],
+                SystemTable::Labels => vec![DataVersion::of(b"labels: none"); graph.slots(asset)],
+                SystemTable::SourceCoverage => graph
+                    .days()
+                    .iter()
+                    .map(|day| system::coverage_version(&self.coverage(graph, day)))
+                    .collect(),
+            };
+            self.seen.offered.insert(asset, versions);
+        }
+    }
+
+    /// What was reached of one day, by source and platform.
+    pub fn coverage(&self, graph: &AssetGraph, day: Day) -> Vec<system::Coverage> {
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            let Some(source) = self.config.source(&part.source) else { continue };
+            let slot = graph.days().slot(day).unwrap_or(0);
+            let exists = self.bronze.at(part.idx, slot).is_some();
+            let (complete, reason) = match &source.kind {
+                SourceKind::Sample(_) if exists => (true, None),
+                SourceKind::Files(_) => {
+                    let files = self.memory.get(&part.source).map(Memory::files).unwrap_or_default();
+                    match sources::files_def(source).map(|d| d.covered(files.values())) {
+                        Ok(Covered::Days(range)) if range.contains(day) => (true, None),
+                        Ok(Covered::Days(_)) => (false, Some("no file reaches this day")),
+                        _ => (false, Some("no file was read")),
+                    }
+                }
+                _ => (false, Some("not captured yet")),
+            };
+            let platforms: Vec<String> = match (&source.kind, &source.platform) {
+                (SourceKind::Sample(_), _) => {
+                    crate::source::sample_platforms().iter().map(|p| (*p).to_string()).collect()
+                }
+                (_, Some(platform)) => vec![platform.clone()],
+                (_, None) => vec!["reddit".to_string()],
+            };
+            for platform in platforms {
+                rows.push(system::Coverage {
+                    source: part.source.clone(),
+                    platform,
+                    required: source.required,
+                    complete,
+                    reason: reason.map(str::to_string),
+                    day_covered: false,
+                });
+            }
+        }
+        system::judge(&mut rows);
+        rows
+    }
+
+    /// The rows of a system asset's partition; `None` for other assets.
+    pub fn system_rows(&self, res: &Resources, asset: AssetIdx, slot: usize) -> Option<RecordBatch> {
+        let graph = &res.config.graph;
+        let Body::System(table) = &res.config.asset(asset).body else { return None };
+        match table {
+            SystemTable::IssueTypes => system::issue_types(&res.taxonomy).ok(),
+            SystemTable::Labels => Some(RecordBatch::new_empty(system::schema(*table))),
+            SystemTable::SourceCoverage => {
+                system::coverage_batch(&self.coverage(graph, graph.days().day(slot))).ok()
+            }
+        }
+    }
+
+    /// Which generations of which sources make up a day of bronze.
+    pub fn bronze_parts(&self, asset: AssetIdx, slot: usize) -> Vec<InputRef> {
+        self.parts
+            .iter()
+            .filter(|p| p.asset == asset)
+            .filter_map(|p| {
+                let entry = self.bronze.at(p.idx, slot)?;
+                Some(InputRef {
+                    source: Some(p.source.clone()),
+                    partition: self.bronze_graph.partition(p.idx, slot),
+                    generation: entry.generation,
+                })
+            })
+            .collect()
+    }
+
+    /// What bronze holds of one source.
+    pub fn source_days(&self, asset: AssetIdx, source: &str) -> SourceDays {
+        let part = self.parts.iter().find(|p| p.asset == asset && p.source == source);
+        let Some(part) = part else {
+            let key = self.config.graph.key(asset).clone();
+            return SourceDays { key, days: Vec::new() };
+        };
+        let days = (0..self.bronze_graph.slots(part.idx))
+            .map(|slot| {
+                let floor = self.bronze_floors.get(&(part.idx, slot)).copied().unwrap_or(0);
+                match self.bronze.at(part.idx, slot) {
+                    None => SourceDay { floor, ..SourceDay::default() },
+                    Some(e) => SourceDay {
+                        generation: e.generation.get(),
+                        floor: floor.max(e.generation.get()),
+                        code: Some(self.bronze.code(e.code)),
+                        data: Some(e.data),
+                        rows: e.rows,
+                        at_ms: e.at_ms,
+                    },
+                }
+            })
+            .collect();
+        SourceDays { key: part.key.clone(), days }
+    }
+
+    /// Takes in what a capture did; gives the places whose content changed.
+    pub fn apply_capture(
+        &mut self,
+        res: &Resources,
+        asset: AssetIdx,
+        window: &Window,
+        done: &CaptureDone,
+    ) -> BTreeSet<usize> {
+        let graph = &res.config.graph;
+        let mut touched = BTreeSet::new();
+        if let Some(at) = self.parts.iter().position(|p| p.asset == asset && p.source == window.source) {
+            let idx = self.parts[at].idx;
+            for published in &done.published {
+                let slot = slot_of(&self.bronze_graph, idx, published.partition);
+                set_entry(&mut self.bronze, idx, slot, published);
+                touched.insert(slot);
+            }
+        }
+        if let Some((number, observation)) = &done.observation {
+            if let Ok(bytes) = serde_json::to_vec(observation) {
+                self.new_observations.push((window.source.clone(), *number, bytes));
+            }
+            let memory = self.memory.entry(window.source.clone()).or_default();
+            memory.observations.insert(*number, observation.clone());
+        }
+        let mut changed = BTreeSet::new();
+        for slot in touched {
+            let before = self.ledger.at(asset, slot).map(|e| e.data);
+            self.fold_bronze(graph, asset, slot);
+            if self.ledger.at(asset, slot).map(|e| e.data) != before {
+                changed.insert(slot);
+            }
+        }
+        self.offer(graph);
+        changed
+    }
+
+    /// Takes over what other runs have published of one table; gives it for the database.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn adopt_asset(
+        &mut self,
+        lake: &Lake,
+        graph: &AssetGraph,
+        asset: AssetIdx,
+    ) -> Result<Vec<Published>, LakeError> {
+        let key = graph.key(asset);
+        let listed = lake.list_manifests(key, None)?;
+        let (newer, _) = differences(graph, asset, &self.ledger, &listed);
+        let adopted = read_new(lake, key, None, &newer)?;
+        for published in &adopted {
+            let slot = slot_of(graph, asset, published.partition);
+            set_entry(&mut self.ledger, asset, slot, published);
+        }
+        Ok(adopted)
+    }
+
+    /// The same for every source of a source asset.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn adopt_bronze(
+        &mut self,
+        lake: &Lake,
+        graph: &AssetGraph,
+        asset: AssetIdx,
+    ) -> Result<Vec<Published>, LakeError> {
+        let mut out = Vec::new();
+        let mut slots = BTreeSet::new();
+        for part in self.parts.iter().filter(|p| p.asset == asset) {
+            let key = graph.key(asset);
+            let listed = lake.list_manifests(key, Some(&part.source))?;
+            let (newer, _) = differences(&self.bronze_graph, part.idx, &self.bronze, &listed);
+            for published in read_new(lake, key, Some(&part.source), &newer)? {
+                let published = Published { asset: part.key.clone(), ..published };
+                let slot = slot_of(&self.bronze_graph, part.idx, published.partition);
+                set_entry(&mut self.bronze, part.idx, slot, &published);
+                slots.insert(slot);
+                out.push(published);
+            }
+        }
+        for slot in slots {
+            self.fold_bronze(graph, asset, slot);
+        }
+        self.offer(graph);
+        Ok(out)
+    }
+}
+
+fn slot_of(graph: &AssetGraph, asset: AssetIdx, partition: PartitionKey) -> usize {
+    graph.slot(crate::graph::AssetPartition { asset, partition }).unwrap_or(0)
+}
+
+fn set_entry(ledger: &mut Ledger, asset: AssetIdx, slot: usize, p: &Published) {
+    let code = ledger.intern(p.code);
+    let entry = Entry {
+        code,
+        inputs: p.inputs,
+        data: p.data,
+        rows: p.rows,
+        at_ms: p.at_ms,
+        generation: p.generation,
+        outcome: p.outcome,
+    };
+    ledger.set(asset, slot, Some(entry));
+}
+
+/// Partitions listed above the ledger, and places whose entry is listed no more (or lower).
+fn differences(
+    graph: &AssetGraph,
+    asset: AssetIdx,
+    ledger: &Ledger,
+    listed: &[Listed],
+) -> (Vec<(PartitionKey, NonZeroU32)>, Vec<usize>) {
+    let mut there = vec![0u32; graph.slots(asset)];
+    let mut newer = Vec::new();
+    for l in listed {
+        let ap = crate::graph::AssetPartition { asset, partition: l.partition };
+        let Some(slot) = graph.slot(ap) else { continue };
+        there[slot] = l.generation.get();
+        if ledger.at(asset, slot).is_none_or(|e| e.generation < l.generation) {
+            newer.push((l.partition, l.generation));
+        }
+    }
+    let gone = (0..there.len())
+        .filter(|slot| ledger.at(asset, *slot).is_some_and(|e| e.generation.get() > there[*slot]))
+        .collect();
+    (newer, gone)
+}
+
+fn read_new(
+    lake: &Lake,
+    key: &AssetKey,
+    source: Option<&str>,
+    wanted: &[(PartitionKey, NonZeroU32)],
+) -> Result<Vec<Published>, LakeError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    lake.read_manifests(key, source, wanted)?.into_iter().map(|m| Ok(published(&m?))).collect()
+}
+
+/// One pseudo asset for every source of every source asset: bronze has a manifest for each
+/// (source, day).
+fn parts(config: &Config) -> Result<(Vec<Part>, AssetGraph), WorldError> {
+    let mut parts = Vec::new();
+    let mut assets = Vec::new();
+    for asset in config.graph.indices() {
+        let Body::Source { sources } = &config.asset(asset).body else { continue };
+        for source in sources {
+            let name = format!("{}__{source}", config.graph.key(asset));
+            let key: AssetKey = name.parse().map_err(|_| WorldError::Source {
+                source_name: source.clone(),
+                message: format!("`{name}` is too long: asset and source names together may have 62 letters"),
+            })?;
+            assets.push(Asset {
+                key: key.clone(),
+                layer: Layer::Bronze,
+                kind: AssetKind::Source,
+                partitioning: Partitioning::Daily,
+                deps: Vec::new(),
+                tags: Vec::new(),
+                owners: Vec::new(),
+                description: String::new(),
+                pool: None,
+                code: config.graph.asset(asset).code,
+            });
+            parts.push(Part { asset, source: source.clone(), key, idx: AssetIdx(0) });
+        }
+    }
+    let graph = AssetGraph::build(assets, config.graph.days()).map_err(|errors| WorldError::Source {
+        source_name: String::new(),
+        message: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    })?;
+    for part in &mut parts {
+        part.idx = graph.find(part.key.as_str()).unwrap_or(AssetIdx(0));
+    }
+    Ok((parts, graph))
+}

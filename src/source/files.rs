@@ -1,0 +1,165 @@
+//! The `files` source: what a user declares, and what is remembered of each file.
+//!
+//! A file is read once, whole, when its content, its adapter or the project's days changed;
+//! nothing is remembered of a file that is not in its [`FileRecord`]. Pure values.
+
+use std::collections::BTreeMap;
+
+use super::adapter::{Privacy, Redactor};
+use super::adapter_generic::{self, GenericMap};
+use super::adapter_reddit;
+use super::capture::Counts;
+use crate::graph::{Day, DayRange, Window};
+
+/// How the records of a source's files are mapped.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileFormat {
+    /// Reddit's objects: API answers, listings, comment trees, archive dumps.
+    Reddit,
+    /// Anything else, by a column map: CSV with a header, or JSON objects.
+    Generic(GenericMap),
+}
+
+/// One `files` source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilesDef {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Patterns for files, relative to the project or absolute; `{a,b}`, `*`, `**`.
+    pub glob: Vec<String>,
+    /// How records are mapped.
+    pub format: FileFormat,
+    /// The days the source is complete for; from the first to the last day seen if absent.
+    pub covers: Option<DayRange>,
+    /// Whether a day without this source is not covered.
+    pub required: bool,
+    /// Longer records are set aside, bytes.
+    pub max_record_bytes: usize,
+}
+
+/// What a record may be long, unless the source says otherwise.
+pub(super) const MAX_RECORD: usize = 4 << 20;
+
+impl FilesDef {
+    /// A source with the usual limits.
+    pub fn new(name: &str, glob: &str, format: FileFormat) -> Self {
+        Self {
+            name: name.to_string(),
+            glob: vec![glob.to_string()],
+            format,
+            covers: None,
+            required: false,
+            max_record_bytes: MAX_RECORD,
+        }
+    }
+
+    /// The word in the envelopes: `reddit/1`.
+    pub fn adapter_version(&self) -> &'static str {
+        match &self.format {
+            FileFormat::Reddit => adapter_reddit::VERSION,
+            FileFormat::Generic(_) => adapter_generic::VERSION,
+        }
+    }
+
+    /// Changes whenever the same bytes would be captured differently: adapter, map, privacy,
+    /// the limit of a record. Kept in [`FileRecord::adapter`].
+    pub fn version(&self, privacy: &Privacy) -> String {
+        let map = match &self.format {
+            FileFormat::Reddit => String::new(),
+            FileFormat::Generic(map) => map.version_text(),
+        };
+        let hash = blake3::hash(format!("{map} {}", self.max_record_bytes).as_bytes()).to_hex();
+        format!("{} {} {}", self.adapter_version(), &hash[..16], Redactor::new(privacy).version())
+    }
+}
+
+/// What is known of one file from its last reading. Stored as JSON.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct FileRecord {
+    /// The file's path, relative to the project with forward slashes; absolute outside it.
+    pub locator: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// The first 128 bits of the BLAKE3 hash of its bytes, hexadecimal.
+    pub content: String,
+    /// What it was read with: see [`FilesDef::version`].
+    pub adapter: String,
+    /// The project's first day when it was read.
+    pub start: Day,
+    /// The project's last day when it was read, for a finite history.
+    pub end: Option<Day>,
+    /// The account.
+    pub counts: Counts,
+    /// First day of a good record.
+    pub first_day: Option<Day>,
+    /// Last day of a good record.
+    pub last_day: Option<Day>,
+    /// First and last day of any record with a time, in the project's days or not.
+    pub seen_days: Option<(Day, Day)>,
+    /// The first day of records that had not come yet.
+    pub future_from: Option<Day>,
+    /// Days for which objects were made in that reading.
+    pub days_held: u64,
+    /// When it was read, milliseconds since 1970.
+    pub at_ms: i64,
+    /// What it is: `ndjson`, `json`, `csv`, with the compression: `ndjson+zstd`.
+    pub format: String,
+    /// Why the reading ended before the file did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
+}
+
+/// Which days a source of files speaks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Covered {
+    /// Nothing was seen and nothing is declared.
+    Unknown,
+    /// Every day of the range, the quiet ones too.
+    Days(DayRange),
+}
+
+impl FilesDef {
+    /// The days the source is complete for: as declared, else from the first to the last day
+    /// it has seen. A deleted file's record still counts: what it said was captured.
+    pub fn covered<'a>(&self, records: impl IntoIterator<Item = &'a FileRecord>) -> Covered {
+        if let Some(days) = self.covers {
+            return Covered::Days(days);
+        }
+        let mut range: Option<DayRange> = None;
+        for record in records {
+            if let (Some(first), Some(last)) = (record.first_day, record.last_day) {
+                range = DayRange::new(
+                    range.map_or(first, |r| r.start.min(first)),
+                    range.map_or(last, |r| r.end.max(last)),
+                );
+            }
+        }
+        range.map_or(Covered::Unknown, Covered::Days)
+    }
+}
+
+/// What the source offers now.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FilesObservation {
+    /// Files to read, by locator.
+    pub windows: Vec<Window>,
+    /// Records to remember instead of the old ones, though nothing has to be read.
+    pub touched: Vec<FileRecord>,
+    /// Every file there is: its size and time, by locator.
+    pub present: BTreeMap<String, PresentFile>,
+    /// Files that were known and are gone. Their captures stay.
+    pub gone: Vec<String>,
+    /// Paths that could not be looked at, and why.
+    pub problems: Vec<String>,
+}
+
+/// What the file system says about a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PresentFile {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, nanoseconds since 1970.
+    pub mtime_ns: i64,
+}

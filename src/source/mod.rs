@@ -1,0 +1,45 @@
+//! Where posts come from: one room a source, and what all of them share.
+//!
+//! A source reads one window of what it offers (a file, a run of days) and hands back
+//! captured posts as finished bronze objects, with an exact account of every record:
+//! in = good + duplicate + quarantined. Shared are the adapters (record → envelope), the
+//! splicing that keeps authors out, the capture (what is new, what repeats, which day) and
+//! the quarantine.
+//!
+//! Knows nothing of the graph's plans, of state, or of where objects are kept. Everything
+//! here blocks on disk or computes for long: call it on a thread of its own.
+
+mod adapter;
+mod adapter_generic;
+mod adapter_reddit;
+mod adapter_things;
+mod capture;
+mod capture_index;
+mod capture_spool;
+mod encode;
+mod files;
+mod files_capture;
+mod files_observe;
+mod files_read;
+mod files_units;
+mod quarantine;
+mod sample;
+mod sample_capture;
+mod splice;
+
+#[cfg(test)]
+mod files_tests;
+
+pub use adapter::{AuthorRule, Privacy, Redactor, Reject};
+pub use adapter_generic::{ColumnExpr, Field, GenericMap, MapProblem};
+pub use capture::{Capture, CaptureContext, CaptureOutput, Counts, Place, SourceError, Verdict};
+pub use capture_index::KnownIndex;
+pub use capture_spool::SpoolObject;
+pub use encode::encode_line;
+pub use files::{Covered, FileFormat, FileRecord, FilesDef, FilesObservation};
+pub use files_capture::{Captured, capture_file};
+pub use files_observe::observe;
+pub use files_read::{content_hash, read_at};
+pub use quarantine::{Quarantined, Quarantines, read_quarantine};
+pub use sample::{ADAPTER_VERSION as SAMPLE_VERSION, SampleDef};
+pub use sample_capture::{privacy_version, sample_day, sample_day_version, sample_platforms};
