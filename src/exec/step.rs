@@ -432,20 +432,20 @@ struct Outputs<'a> {
     declared: &'a AssetConfig,
     schema: SchemaRef,
     days: BTreeMap<Option<Day>, usize>,
-    current: Option<(Option<Day>, PartitionWriter, PartitionChecks, Vec<RecordBatch>)>,
+    current: Option<(Option<Day>, PartitionWriter, PartitionChecks)>,
     done: BTreeMap<usize, (Staged, Vec<CheckResult>)>,
-    keeps_rows: bool,
+    asks_sql: bool,
 }
 
 impl<'a> Outputs<'a> {
     fn new(res: &'a Resources, job: &GroupJob, declared: &'a AssetConfig, piece: &[usize]) -> Self {
         let days = piece.iter().map(|at| (job.slots[*at].partition.day(), *at)).collect();
-        let keeps_rows = declared
+        let asks_sql = declared
             .checks
             .iter()
             .any(|c| matches!(c.kind, CheckKind::Violates { .. } | CheckKind::Sql { .. }));
         let schema = res.shape(job.asset).schema.clone();
-        Self { res, declared, schema, days, current: None, done: BTreeMap::new(), keeps_rows }
+        Self { res, declared, schema, days, current: None, done: BTreeMap::new(), asks_sql }
     }
 
     fn begin(&mut self, day: Option<Day>) -> Result<(), Failure> {
@@ -453,7 +453,7 @@ impl<'a> Outputs<'a> {
             .map_err(|e| Failure::plain(e.to_string()))?;
         let checks = PartitionChecks::new(self.declared, writer.schema(), &self.res.issue_ids())
             .map_err(Failure::plain)?;
-        self.current = Some((day, writer, checks, Vec::new()));
+        self.current = Some((day, writer, checks));
         Ok(())
     }
 
@@ -462,27 +462,20 @@ impl<'a> Outputs<'a> {
             self.end()?;
             self.begin(day)?;
         }
-        if let Some((_, writer, checks, rows)) = &mut self.current {
+        if let Some((_, writer, checks)) = &mut self.current {
             let batch = crate::lake::canonicalize(&batch, writer.schema())
                 .map_err(|e| Failure::plain(e.to_string()))?;
             checks.take(&batch).map_err(|e| Failure::plain(e.to_string()))?;
             writer.write(&batch).map_err(|e| Failure::plain(e.to_string()))?;
-            if self.keeps_rows {
-                rows.push(batch);
-            }
         }
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Failure> {
-        let Some((day, writer, checks, rows)) = self.current.take() else { return Ok(()) };
+        let Some((day, writer, checks)) = self.current.take() else { return Ok(()) };
         let count = writer.rows();
-        let schema = writer.schema().clone();
         let staged = writer.finish().map_err(|e| Failure::plain(e.to_string()))?;
-        let mut results = checks.finish(count);
-        if self.keeps_rows {
-            results.extend(self.query_checks(&schema, rows));
-        }
+        let results = checks.finish(count);
         let Some(&at) = self.days.get(&day) else {
             return Err(Failure::plain("the query gave rows of a day that was not asked for"));
         };
@@ -490,9 +483,14 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    /// Checks written in SQL, over the staged rows of one partition.
-    fn query_checks(&self, schema: &SchemaRef, rows: Vec<RecordBatch>) -> Vec<CheckResult> {
+    /// Checks written in SQL, over the staged rows of one partition. Never called while the
+    /// engine runs the asset's own query: they are queries of their own.
+    fn query_checks(&self, staged: &Staged) -> Vec<CheckResult> {
         let key = &self.declared.key;
+        let rows: Result<Vec<RecordBatch>, String> = staged
+            .batches()
+            .and_then(|batches| batches.collect::<Result<Vec<_>, _>>())
+            .map_err(|e| e.to_string());
         let mut out = Vec::new();
         for c in &self.declared.checks {
             let sql = match &c.kind {
@@ -502,15 +500,13 @@ impl<'a> Outputs<'a> {
                 CheckKind::Sql { query } => format!("SELECT count(*) FROM ({}) AS violations", query.value),
                 _ => continue,
             };
-            let table = Input {
-                name: key.clone(),
-                daily: false,
-                data: TableData::Memory {
-                    schema: schema.clone(),
-                    batches: rows.iter().map(|b| (None, b.clone())).collect(),
-                },
-            };
-            let (violations, found) = match count(&self.res.engine, &sql, vec![table]) {
+            let counted = rows.clone().and_then(|rows| {
+                let batches = rows.into_iter().map(|b| (None, b)).collect();
+                let data = TableData::Memory { schema: staged.schema.clone(), batches };
+                let table = Input { name: key.clone(), daily: false, data };
+                count(&self.res.engine, &sql, vec![table]).map_err(|e| e.to_string())
+            });
+            let (violations, found) = match counted {
                 Ok(n) => (n, None),
                 Err(error) => (1, Some(format!("it could not be evaluated: {error}"))),
             };
@@ -532,6 +528,13 @@ impl<'a> Outputs<'a> {
                 self.begin(*day)?;
                 self.end()?;
             }
+        }
+        if self.asks_sql {
+            let mut done = std::mem::take(&mut self.done);
+            for (staged, results) in done.values_mut() {
+                results.extend(self.query_checks(staged));
+            }
+            self.done = done;
         }
         let mut reasons: BTreeMap<usize, BTreeMap<String, u64>> = BTreeMap::new();
         for ((day, reason), n) in dropped {

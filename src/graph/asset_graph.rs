@@ -303,8 +303,8 @@ fn walk_cycle(graph: &DiGraph<usize, PartitionMapping>, members: &[NodeIndex]) -
                 way.reverse();
                 return way;
             }
-            if !came_from.contains_key(&n) {
-                came_from.insert(n, node);
+            if let std::collections::hash_map::Entry::Vacant(place) = came_from.entry(n) {
+                place.insert(node);
                 queue.push_back(n);
             }
         }
