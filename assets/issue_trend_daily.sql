@@ -3,7 +3,10 @@
 -- Dense: every issue type, for every brand seen on the day or in the seven before. A day
 -- that is not covered is no baseline, and what was not found on it is unknown, not zero.
 WITH days AS (
-    SELECT dt, max(CASE WHEN day_covered THEN 1 ELSE 0 END) AS covered
+    SELECT
+        dt,
+        rx_add_days(dt, -7) AS week_before,
+        max(CASE WHEN day_covered THEN 1 ELSE 0 END) AS covered
     FROM source_coverage
     GROUP BY dt
 ),
@@ -20,7 +23,7 @@ seen AS (
 brands AS (
     SELECT d.dt, s.brand, max(d.covered) AS covered
     FROM days d
-    JOIN seen s ON s.dt >= rx_add_days(d.dt, -7) AND s.dt <= d.dt
+    JOIN seen s ON s.dt >= d.week_before AND s.dt <= d.dt
     GROUP BY d.dt, s.brand
 ),
 grid AS (
@@ -35,22 +38,23 @@ voice AS (
     WHERE t.customer_voice
     GROUP BY c.dt, c.brand
 ),
-baseline_days AS (
-    SELECT d.dt, count(*) AS days
+-- The days that a day is compared with.
+compared AS (
+    SELECT d.dt, b.dt AS past
     FROM days d
-    JOIN days b ON b.dt >= rx_add_days(d.dt, -7) AND b.dt < d.dt
+    JOIN days b ON b.dt >= d.week_before AND b.dt < d.dt
     WHERE b.covered = 1
-    GROUP BY d.dt
+),
+baseline_days AS (
+    SELECT dt, count(*) AS days
+    FROM compared
+    GROUP BY dt
 ),
 baseline AS (
-    SELECT g.dt, g.brand, g.issue_type, sum(c.mentions) AS mentions
-    FROM grid g
-    JOIN counts c
-        ON c.brand = g.brand AND c.issue_type = g.issue_type
-        AND c.dt >= rx_add_days(g.dt, -7) AND c.dt < g.dt
-    JOIN days b ON b.dt = c.dt
-    WHERE b.covered = 1
-    GROUP BY g.dt, g.brand, g.issue_type
+    SELECT d.dt, c.brand, c.issue_type, sum(c.mentions) AS mentions
+    FROM compared d
+    JOIN counts c ON c.dt = d.past
+    GROUP BY d.dt, c.brand, c.issue_type
 ),
 joined AS (
     SELECT

@@ -3,8 +3,10 @@
 //! They may when every row of output day `d` depends only on the inputs that `d` alone would
 //! read. The proof follows `dt` through the optimized plan. What it knows of a relation is a
 //! list of *keys*: columns that carry a day `K` (or `K` plus a fixed number of days) such that
-//! the rows with `K = d` are a function of each input's days `d + from ..= d + to`. Anything it
-//! does not understand has no key, and the table is made one day at a time.
+//! the rows with `K = d` are a function of each input's days `d + from ..= d + to`. Besides
+//! these, a key knows columns whose day lies in a range around `K`, as the other side's day of
+//! a trailing join does: what is joined to such a column by its day is read within that range.
+//! Anything the proof does not understand has no key, and the table is made one day at a time.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, Join, LogicalPlan, Operator};
 
 use super::canonical::DT;
-use super::day_expr::{DayOf, Form, day_of, whole};
+use super::day_expr::{DayOf, Form, whole};
 
 /// How the days of a table may be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +30,41 @@ pub enum Grouping {
     },
 }
 
-/// Days of inputs, relative to the key's day: from, to.
-type Windows = BTreeMap<String, (i64, i64)>;
+/// Days relative to a key's day: from, to.
+type Range = (i64, i64);
+
+/// Days of inputs, relative to the key's day.
+type Windows = BTreeMap<String, Range>;
 
 /// Columns that carry a day, and what rows of that day depend on.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
-    /// Position of a column → how many days its value is after the key's day.
-    columns: BTreeMap<usize, i64>,
+    /// Position of a column → how many days its value is after the key's day. In every row the
+    /// value is a day in this range; a column whose range is one day *is* the key's day, moved,
+    /// and a key without such a column is none.
+    columns: BTreeMap<usize, Range>,
     windows: Windows,
+}
+
+impl Key {
+    fn of(column: usize, windows: Windows) -> Self {
+        Self { columns: BTreeMap::from([(column, (0, 0))]), windows }
+    }
+
+    /// How many days a column that is the key's day, moved, is after it.
+    fn exact(&self, column: usize) -> Option<i64> {
+        self.columns.get(&column).and_then(|(from, to)| (from == to).then_some(*from))
+    }
+
+    /// The key with other columns, if one of them still is its day.
+    fn with(self, columns: BTreeMap<usize, Range>) -> Option<Self> {
+        columns.values().any(|(from, to)| from == to).then_some(Self { columns, ..self })
+    }
+}
+
+/// `range` moved by each number of days of `by`.
+fn plus(range: Range, by: Range) -> Range {
+    (range.0 + by.0, range.1 + by.1)
 }
 
 /// What is known of a relation.
@@ -53,6 +81,14 @@ enum Rel {
 /// More alternatives than this are not looked at.
 const MOST_KEYS: usize = 16;
 
+/// Days are not followed further than this from another. It keeps sums of them small, and days
+/// as text in the order of time.
+const MOST_DAYS: i64 = 100_000;
+
+fn day_of(expr: &Expr, schema: &DFSchema) -> Option<DayOf> {
+    super::day_expr::day_of(expr, schema).filter(|d| (-MOST_DAYS..=MOST_DAYS).contains(&d.offset))
+}
+
 /// Proves or gives up. `daily` has the daily tables with the days before that each output day
 /// may read of them; every other table has no days.
 pub(super) fn prove(plan: &LogicalPlan, daily: &BTreeMap<String, u32>) -> Grouping {
@@ -67,7 +103,7 @@ pub(super) fn prove(plan: &LogicalPlan, daily: &BTreeMap<String, u32>) -> Groupi
     };
     let mut why = "the result's dt is not the day that its rows depend on".to_string();
     for key in keys {
-        let Some(offset) = key.columns.get(&dt) else { continue };
+        let Some(offset) = key.exact(dt) else { continue };
         let outside = key.windows.iter().find_map(|(table, (from, to))| {
             let (from, to) = (from - offset, to - offset);
             let before = i64::from(daily.get(table).copied().unwrap_or(0));
@@ -121,10 +157,7 @@ fn rel(plan: &LogicalPlan, daily: &BTreeMap<String, u32>) -> Rel {
                 return mixed(format!("a LIMIT over all days of `{table}`"));
             }
             match scan.projected_schema.fields().iter().position(|f| f.name() == DT) {
-                Some(dt) => Rel::Keyed(vec![Key {
-                    columns: BTreeMap::from([(dt, 0)]),
-                    windows: BTreeMap::from([(table, (0, 0))]),
-                }]),
+                Some(dt) => Rel::Keyed(vec![Key::of(dt, BTreeMap::from([(table, (0, 0))]))]),
                 None => mixed(format!("`{table}` is read over all its days: its dt is not used")),
             }
         }
@@ -158,7 +191,7 @@ fn rel(plan: &LogicalPlan, daily: &BTreeMap<String, u32>) -> Rel {
                     let partition_by = window_partition(expr);
                     keys.retain(|key| {
                         partition_by.iter().any(|e| {
-                            day_of(e, w.input.schema()).is_some_and(|d| key.columns.contains_key(&d.column))
+                            day_of(e, w.input.schema()).is_some_and(|d| key.exact(d.column).is_some())
                         })
                     });
                 }
@@ -178,17 +211,16 @@ fn rel(plan: &LogicalPlan, daily: &BTreeMap<String, u32>) -> Rel {
                 };
                 let keys = keys
                     .into_iter()
-                    .map(|key| Key {
-                        columns: u
+                    .filter_map(|key| {
+                        let columns = u
                             .dependency_indices
                             .iter()
                             .enumerate()
                             .filter(|(_, from)| same(from))
                             .filter_map(|(to, from)| Some((to, *key.columns.get(from)?)))
-                            .collect(),
-                        windows: key.windows,
+                            .collect();
+                        key.with(columns)
                     })
-                    .filter(|key| !key.columns.is_empty())
                     .collect();
                 keyed(keys, || "an unnest drops dt".to_string())
             }
@@ -252,18 +284,18 @@ fn derive(known: Rel, input: &DFSchema, exprs: &[Expr], why: impl FnOnce() -> St
     let days: Vec<Option<DayOf>> = exprs.iter().map(|e| day_of(e, input)).collect();
     let keys = keys
         .into_iter()
-        .map(|key| Key {
-            columns: days
+        .filter_map(|key| {
+            let columns = days
                 .iter()
                 .enumerate()
                 .filter_map(|(to, day)| {
                     let day = day.as_ref()?;
-                    Some((to, key.columns.get(&day.column)? + day.offset))
+                    let range = plus(*key.columns.get(&day.column)?, (day.offset, day.offset));
+                    (range.0 >= -MOST_DAYS && range.1 <= MOST_DAYS).then_some((to, range))
                 })
-                .collect(),
-            windows: key.windows,
+                .collect();
+            key.with(columns)
         })
-        .filter(|key| !key.columns.is_empty())
         .collect();
     keyed(keys, why)
 }
@@ -271,21 +303,37 @@ fn derive(known: Rel, input: &DFSchema, exprs: &[Expr], why: impl FnOnce() -> St
 fn both_branches(a: Rel, b: Rel) -> Rel {
     match (a, b) {
         (Rel::Mixed(why), _) | (_, Rel::Mixed(why)) => Rel::Mixed(why),
-        // Rows that read no daily table are the same whatever the days.
-        (Rel::Free, other) | (other, Rel::Free) => other,
+        (Rel::Free, Rel::Free) => Rel::Free,
+        // Rows that read no daily table are the same whatever the days, by any one column; but
+        // their columns say nothing of each other.
+        (Rel::Free, Rel::Keyed(keys)) | (Rel::Keyed(keys), Rel::Free) => {
+            let alone = |key: Key| {
+                let columns: Vec<_> = key.columns.iter().filter(|(_, r)| r.0 == r.1).collect();
+                let one = |(i, range): (&usize, &Range)| Key {
+                    columns: BTreeMap::from([(*i, *range)]),
+                    windows: key.windows.clone(),
+                };
+                columns.into_iter().map(one).collect::<Vec<_>>()
+            };
+            keyed(keys.into_iter().flat_map(alone).collect(), || "a UNION is not followed".to_string())
+        }
         (Rel::Keyed(a), Rel::Keyed(b)) => {
             let mut keys = Vec::new();
             for x in &a {
                 for y in &b {
-                    let columns: BTreeMap<usize, i64> = x
+                    // The key's day is the same column of both; others may lie in either range.
+                    if !x.columns.keys().any(|i| x.exact(*i).is_some() && x.exact(*i) == y.exact(*i)) {
+                        continue;
+                    }
+                    let columns = x
                         .columns
                         .iter()
-                        .filter(|(i, offset)| y.columns.get(i) == Some(offset))
-                        .map(|(i, offset)| (*i, *offset))
+                        .filter_map(|(i, (from, to))| {
+                            let other = y.columns.get(i)?;
+                            Some((*i, (other.0.min(*from), other.1.max(*to))))
+                        })
                         .collect();
-                    if !columns.is_empty() {
-                        keys.push(Key { columns, windows: hull(&x.windows, &y.windows, (0, 0)) });
-                    }
+                    keys.push(Key { columns, windows: hull(&x.windows, &y.windows, (0, 0)) });
                 }
             }
             keyed(keys, || "the branches of a UNION have their day in different columns".to_string())
@@ -294,10 +342,10 @@ fn both_branches(a: Rel, b: Rel) -> Rel {
 }
 
 /// `a` and `b` together, where the day of `b` is the day of `a` plus `shift`.
-fn hull(a: &Windows, b: &Windows, shift: (i64, i64)) -> Windows {
+fn hull(a: &Windows, b: &Windows, shift: Range) -> Windows {
     let mut all = a.clone();
-    for (table, (from, to)) in b {
-        let (from, to) = (from + shift.0, to + shift.1);
+    for (table, days) in b {
+        let (from, to) = plus(*days, shift);
         all.entry(table.clone()).and_modify(|w| *w = (w.0.min(from), w.1.max(to))).or_insert((from, to));
     }
     all
@@ -351,7 +399,8 @@ fn tie_between(call: &Expr, op: Operator, n: &Expr, left: &DFSchema, right: &DFS
         Expr::Cast(c) => &c.expr,
         other => other,
     };
-    let (Expr::ScalarFunction(f), Some(n)) = (call, whole(n)) else { return };
+    let days = whole(n).filter(|n| (-MOST_DAYS..=MOST_DAYS).contains(n));
+    let (Expr::ScalarFunction(f), Some(n)) = (call, days) else { return };
     let ("rx_days_between", [a, b]) = (f.name(), f.args.as_slice()) else { return };
     let Some(flipped) = flip(op) else { return };
     let text = |d: &DayOf| d.form == Form::Text;
@@ -392,24 +441,26 @@ fn ties(join: &Join) -> Vec<Tie> {
 }
 
 /// The bounds of (right key's day − left key's day), where the join's condition gives both.
-fn bounds(ties: &[Tie], left: &Key, right: &Key) -> Option<(i64, i64)> {
+fn bounds(ties: &[Tie], left: &Key, right: &Key) -> Option<Range> {
     let (mut low, mut high) = (i64::MIN, i64::MAX);
     for tie in ties {
         let (Some(l), Some(r)) = (left.columns.get(&tie.left.column), right.columns.get(&tie.right.column))
         else {
             continue;
         };
-        // left day + a op right day + b
-        let difference = (l + tie.left.offset) - (r + tie.right.offset);
+        // left day + a op right day + b, so the difference is compared with a − b, which is
+        // one number when both columns are exactly their key's day.
+        let moved = tie.left.offset - tie.right.offset;
+        let (least, most) = (l.0 - r.1 + moved, l.1 - r.0 + moved);
         match tie.op {
             Operator::Eq => {
-                low = low.max(difference);
-                high = high.min(difference);
+                low = low.max(least);
+                high = high.min(most);
             }
-            Operator::GtEq => high = high.min(difference),
-            Operator::Gt => high = high.min(difference - 1),
-            Operator::LtEq => low = low.max(difference),
-            Operator::Lt => low = low.max(difference + 1),
+            Operator::GtEq => high = high.min(most),
+            Operator::Gt => high = high.min(most - 1),
+            Operator::LtEq => low = low.max(least),
+            Operator::Lt => low = low.max(least + 1),
             _ => {}
         }
     }
@@ -421,15 +472,20 @@ fn bounds(ties: &[Tie], left: &Key, right: &Key) -> Option<(i64, i64)> {
 fn equated(ties: &[Tie], of_left: bool) -> Vec<Key> {
     ties.iter()
         .filter(|t| t.op == Operator::Eq && t.plain && t.left.form == Form::Text)
-        .map(|t| Key {
-            columns: BTreeMap::from([(if of_left { t.left.column } else { t.right.column }, 0)]),
-            windows: Windows::new(),
-        })
+        .map(|t| Key::of(if of_left { t.left.column } else { t.right.column }, Windows::new()))
         .collect()
 }
 
 fn shifted(key: &Key, by: usize) -> Key {
     Key { columns: key.columns.iter().map(|(i, o)| (i + by, *o)).collect(), windows: key.windows.clone() }
+}
+
+/// Joined rows by the day of `a`, where the day of `b` is `apart` from it. The columns are
+/// those of the output.
+fn matched(a: &Key, b: &Key, apart: Range) -> Key {
+    let mut columns = a.columns.clone();
+    columns.extend(b.columns.iter().map(|(i, range)| (*i, plus(*range, apart))));
+    Key { columns, windows: hull(&a.windows, &b.windows, apart) }
 }
 
 fn join_rel(join: &Join, daily: &BTreeMap<String, u32>) -> Rel {
@@ -502,20 +558,10 @@ fn inner(left: Rel, right: Rel, ties: &[Tie], offset: usize, untied: impl FnOnce
                 for r in &right {
                     let Some((low, high)) = bounds(ties, l, r) else { continue };
                     let moved = shifted(r, offset);
-                    if low == high {
-                        // The right day is a fixed number of days after the left one.
-                        let mut columns = l.columns.clone();
-                        columns.extend(moved.columns.iter().map(|(i, o)| (*i, o + low)));
-                        keys.push(Key { columns, windows: hull(&l.windows, &r.windows, (low, low)) });
-                    } else {
-                        keys.push(Key {
-                            columns: l.columns.clone(),
-                            windows: hull(&l.windows, &r.windows, (low, high)),
-                        });
-                        keys.push(Key {
-                            columns: moved.columns,
-                            windows: hull(&r.windows, &l.windows, (-high, -low)),
-                        });
+                    keys.push(matched(l, &moved, (low, high)));
+                    // Else the right day is a fixed number of days after the left one.
+                    if low != high {
+                        keys.push(matched(&moved, l, (-high, -low)));
                     }
                 }
             }
@@ -524,7 +570,7 @@ fn inner(left: Rel, right: Rel, ties: &[Tie], offset: usize, untied: impl FnOnce
         (Rel::Keyed(keys), _) => keys
             .into_iter()
             .map(|mut key| {
-                let more: Vec<(usize, i64)> = ties
+                let more: Vec<(usize, Range)> = ties
                     .iter()
                     .filter(|t| t.op == Operator::Eq && t.plain && t.left.form == Form::Text)
                     .filter_map(|t| Some((t.right.column + offset, *key.columns.get(&t.left.column)?)))
@@ -536,7 +582,7 @@ fn inner(left: Rel, right: Rel, ties: &[Tie], offset: usize, untied: impl FnOnce
         (_, Rel::Keyed(keys)) => keys
             .into_iter()
             .map(|key| {
-                let more: Vec<(usize, i64)> = ties
+                let more: Vec<(usize, Range)> = ties
                     .iter()
                     .filter(|t| t.op == Operator::Eq && t.plain && t.left.form == Form::Text)
                     .filter_map(|t| Some((t.left.column, *key.columns.get(&t.right.column)?)))

@@ -96,6 +96,8 @@ pub struct World {
     new_observations: Vec<(String, u64, Vec<u8>)>,
     touched: Vec<(String, FileRecord)>,
     issue_types: DataVersion,
+    /// The days that the files of a source speak for.
+    reached: BTreeMap<String, Covered>,
 }
 
 /// What the world is read from.
@@ -153,6 +155,7 @@ impl World {
             new_observations: Vec::new(),
             touched: Vec::new(),
             issue_types: DataVersion(sight.issue_types),
+            reached: BTreeMap::new(),
         };
         if let Some(lake) = sight.lake {
             let (adopted, gone) = world.compare(lake, graph)?;
@@ -432,6 +435,14 @@ impl World {
     /// What the product itself offers to its system assets.
     fn offer(&mut self, graph: &AssetGraph) {
         let config = self.config.clone();
+        self.reached = self
+            .memory
+            .iter()
+            .filter_map(|(name, memory)| {
+                let def = sources::files_def(config.source(name)?).ok()?;
+                Some((name.clone(), def.covered(memory.files().values())))
+            })
+            .collect();
         for asset in graph.indices() {
             let Body::System(table) = &config.asset(asset).body else { continue };
             let versions = match table {
@@ -456,14 +467,11 @@ impl World {
             let exists = self.bronze.at(part.idx, slot).is_some();
             let (complete, reason) = match &source.kind {
                 SourceKind::Sample(_) if exists => (true, None),
-                SourceKind::Files(_) => {
-                    let files = self.memory.get(&part.source).map(Memory::files).unwrap_or_default();
-                    match sources::files_def(source).map(|d| d.covered(files.values())) {
-                        Ok(Covered::Days(range)) if range.contains(day) => (true, None),
-                        Ok(Covered::Days(_)) => (false, Some("no file reaches this day")),
-                        _ => (false, Some("no file was read")),
-                    }
-                }
+                SourceKind::Files(_) => match self.reached.get(&part.source) {
+                    Some(Covered::Days(range)) if range.contains(day) => (true, None),
+                    Some(Covered::Days(_)) => (false, Some("no file reaches this day")),
+                    _ => (false, Some("no file was read")),
+                },
                 _ => (false, Some("not captured yet")),
             };
             let platforms: Vec<String> = match (&source.kind, &source.platform) {

@@ -1,25 +1,38 @@
 //! Tables, numbers, durations and sizes for people.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use console::measure_text_width;
 
-/// A table without borders; numbers are right-aligned by `right`.
+/// Room between two columns.
+const GAP: usize = 2;
+
+/// A table without borders; the columns of `right` are aligned to the right. With a `width`, the
+/// last column is cut where a line would be longer. Colours do not count as width.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, right: &[usize], width: Option<usize>) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width as u16);
-    }
-    for row in rows {
-        table.add_row(row);
-    }
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if right.contains(&i) {
-            column.set_cell_alignment(CellAlignment::Right);
+    let mut widths: Vec<usize> = header.iter().map(|h| measure_text_width(h)).collect();
+    for row in &rows {
+        for (at, cell) in row.iter().enumerate().take(widths.len()) {
+            widths[at] = widths[at].max(measure_text_width(cell));
         }
     }
-    let mut out: String = table.lines().map(|l| l.trim_end().to_string() + "\n").collect();
-    if out.is_empty() {
+    if let (Some(width), Some(last)) = (width, widths.len().checked_sub(1)) {
+        let before: usize = widths[..last].iter().map(|w| w + GAP).sum();
+        widths[last] = widths[last].min(width.saturating_sub(before).max(20));
+    }
+    let mut out = String::new();
+    let head: Vec<String> = header.iter().map(|h| (*h).to_string()).collect();
+    for row in std::iter::once(&head).chain(&rows) {
+        let mut line = String::new();
+        for (at, &width) in widths.iter().enumerate() {
+            let cell = row.get(at).map(String::as_str).unwrap_or("");
+            let cut = console::truncate_str(cell, width, "…");
+            let pad = " ".repeat(width.saturating_sub(measure_text_width(&cut)));
+            let gap = if at == 0 { "" } else { "  " };
+            match right.contains(&at) {
+                true => line.push_str(&format!("{gap}{pad}{cut}")),
+                false => line.push_str(&format!("{gap}{cut}{pad}")),
+            }
+        }
+        out.push_str(line.trim_end());
         out.push('\n');
     }
     out
@@ -74,6 +87,16 @@ pub fn moment(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_align_whatever_the_colour() {
+        let red = "\u{1b}[31mbad\u{1b}[0m".to_string();
+        let rows =
+            vec![vec!["a".into(), red, "1".into()], vec!["long name".into(), "ok".into(), "1,000".into()]];
+        let shown = table(&["asset", "state", "rows"], rows, &[2], None);
+        let plain = console::strip_ansi_codes(&shown).into_owned();
+        assert_eq!(plain, "asset      state   rows\na          bad        1\nlong name  ok     1,000\n");
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -25,6 +25,18 @@ const POSTS: [(&str, DataType); 4] =
 const FACTS: [(&str, DataType); 3] =
     [("brand", DataType::Utf8), ("issue", DataType::Utf8), ("mentions", DataType::Int64)];
 
+/// Days beside each of the seven before them, then a query of those.
+macro_rules! pairs {
+    ($query:literal) => {
+        concat!(
+            "WITH days AS (SELECT dt, count(*) AS n FROM facts GROUP BY dt),
+             pairs AS (SELECT d.dt, b.dt AS past FROM days d JOIN days b
+                 ON b.dt >= rx_add_days(d.dt, -7) AND b.dt < d.dt WHERE b.n > 1) ",
+            $query
+        )
+    };
+}
+
 /// (SQL, key).
 const TOGETHER: &[(&str, &[&str])] = &[
     ("SELECT dt, id, n FROM posts", &["id"]),
@@ -89,6 +101,57 @@ const TOGETHER: &[(&str, &[&str])] = &[
     ("SELECT dt, id, n FROM posts ORDER BY n", &["id"]),
     ("SELECT d AS dt, d AS issue FROM calendar", &["issue"]),
     ("SELECT f.dt, p.id FROM posts p RIGHT JOIN (SELECT DISTINCT dt FROM facts) f ON f.dt = p.dt", &["id"]),
+    // Joined to the other side's day of a trailing join: within the same range.
+    (
+        pairs!(
+            "SELECT p.dt, f.brand, f.issue, sum(f.mentions) AS m FROM pairs p JOIN facts f ON f.dt = p.past
+             GROUP BY p.dt, f.brand, f.issue"
+        ),
+        &["brand", "issue"],
+    ),
+    (
+        "SELECT a.dt, a.brand, a.issue, sum(b.mentions) AS m FROM facts a
+         JOIN facts b ON b.brand = a.brand AND b.issue = a.issue
+           AND b.dt >= rx_add_days(a.dt, -7) AND b.dt < a.dt
+         JOIN (SELECT DISTINCT dt FROM facts WHERE brand = 'cvs') c ON c.dt = b.dt
+         GROUP BY a.dt, a.brand, a.issue",
+        &["brand", "issue"],
+    ),
+    (
+        pairs!("SELECT p.dt, p.past, f.brand, f.issue FROM pairs p LEFT JOIN facts f ON f.dt = p.past AND f.brand = 'cvs'"),
+        &["past", "brand", "issue"],
+    ),
+    (
+        pairs!("SELECT p.dt, p.past FROM pairs p WHERE NOT EXISTS (SELECT 1 FROM facts f WHERE f.dt = p.past AND f.issue = 'x')"),
+        &["past"],
+    ),
+    (
+        pairs!(
+            "SELECT u.dt, f.brand, sum(f.mentions) AS m
+             FROM (SELECT dt, past FROM pairs UNION ALL SELECT dt, dt FROM days) u JOIN facts f ON f.dt = u.past
+             GROUP BY u.dt, f.brand"
+        ),
+        &["brand"],
+    ),
+    (
+        pairs!("SELECT dt, past, row_number() OVER (PARTITION BY dt ORDER BY past DESC) AS back FROM pairs"),
+        &["past"],
+    ),
+    // Two ranges in a row add up to the seven days.
+    (
+        "WITH days AS (SELECT DISTINCT dt FROM facts),
+         near AS (SELECT d.dt, b.dt AS past FROM days d JOIN days b ON b.dt BETWEEN rx_add_days(d.dt, -3) AND d.dt)
+         SELECT n.dt, f.brand, count(*) AS n FROM near n JOIN facts f
+           ON f.dt >= rx_add_days(n.past, -4) AND f.dt < n.past GROUP BY n.dt, f.brand",
+        &["brand"],
+    ),
+    // The range's start as a column of its own.
+    (
+        "WITH days AS (SELECT DISTINCT dt, rx_add_days(dt, -6) AS since FROM facts)
+         SELECT d.dt, f.brand, count(*) AS n FROM days d JOIN facts f ON f.dt >= d.since AND f.dt <= d.dt
+         GROUP BY d.dt, f.brand",
+        &["brand"],
+    ),
 ];
 
 /// (SQL, a part of the reason).
@@ -130,6 +193,67 @@ const ALONE: &[(&str, &str)] = &[
         "tie",
     ),
     ("SELECT t.issue AS id, p.dt FROM types t LEFT JOIN posts p ON p.issue = t.issue", "tie"),
+    // No first day.
+    (
+        "WITH days AS (SELECT DISTINCT dt FROM facts),
+         pairs AS (SELECT d.dt, b.dt AS past FROM days d JOIN days b ON b.dt < d.dt)
+         SELECT p.dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past",
+        "tie",
+    ),
+    (pairs!("SELECT p.dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt <= p.past"), "tie"),
+    // Wider than what the dependency has.
+    (
+        pairs!("SELECT p.dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt BETWEEN rx_add_days(p.past, -1) AND p.past"),
+        "8 days before are read of `facts`",
+    ),
+    (pairs!("SELECT p.dt, x.id FROM pairs p JOIN posts x ON x.dt = p.past"), "7 days before are read of `posts`"),
+    // The wrong direction.
+    (
+        "WITH days AS (SELECT DISTINCT dt FROM facts),
+         pairs AS (SELECT d.dt, b.dt AS next FROM days d JOIN days b ON b.dt > d.dt AND b.dt <= rx_add_days(d.dt, 7))
+         SELECT p.dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.next",
+        "after",
+    ),
+    (pairs!("SELECT past AS dt, count(*) AS id FROM pairs GROUP BY past"), "after"),
+    // Days that share a day are up to six days apart, either way.
+    (pairs!("SELECT a.dt, b.dt AS id FROM pairs a JOIN pairs b ON b.past = a.past"), "after"),
+    // The side of an outer join that may be NULL has no day.
+    ("SELECT b.dt, a.id FROM posts a LEFT JOIN facts b ON b.dt = a.dt AND b.brand = a.brand", "drops the dt"),
+    ("SELECT a.dt, a.id FROM posts a RIGHT JOIN facts b ON b.dt = a.dt AND b.brand = a.brand", "drops the dt"),
+    (
+        "SELECT a.dt, p.id FROM facts a LEFT JOIN facts b ON b.dt = rx_add_days(a.dt, -1) AND b.brand = a.brand
+         LEFT JOIN posts p ON p.dt = b.dt",
+        "tie",
+    ),
+    // A day that is not the one the rows are read by.
+    (pairs!("SELECT c.d AS dt, p.past AS id FROM pairs p CROSS JOIN calendar c"), "drops the dt"),
+    (pairs!("SELECT coalesce(p.dt, p.past) AS dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past"), "drops the dt"),
+    // Over several days' rows.
+    (
+        pairs!("SELECT max(p.dt) AS dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past GROUP BY f.brand"),
+        "GROUP BY",
+    ),
+    (
+        pairs!("SELECT max(p.dt) AS dt, f.dt AS id, count(*) AS n FROM pairs p JOIN facts f ON f.dt = p.past GROUP BY f.dt"),
+        "",
+    ),
+    (
+        pairs!("SELECT dt, past, row_number() OVER (PARTITION BY past ORDER BY dt) AS id FROM pairs"),
+        "not the day",
+    ),
+    // Rows of a table without days say nothing of how far apart two columns are.
+    (
+        pairs!(
+            "SELECT u.dt, f.brand AS id FROM (SELECT dt, past FROM pairs UNION ALL SELECT d, '2026-11-03' FROM calendar) u
+             JOIN facts f ON f.dt = u.past"
+        ),
+        "drops the dt",
+    ),
+    (
+        "SELECT b AS dt, count(*) OVER (PARTITION BY a) AS id
+         FROM (SELECT dt AS a, dt AS b FROM posts UNION ALL SELECT d, '2026-11-03' FROM calendar)",
+        "drops the dt",
+    ),
 ];
 
 #[test]

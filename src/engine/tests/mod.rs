@@ -3,6 +3,7 @@
 mod bronze;
 mod functions;
 mod grouping;
+mod grouping_trend;
 mod infer;
 mod measure;
 mod run;
