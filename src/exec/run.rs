@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::classify::TaxonomySlice;
 use crate::engine::{CancellationFlag, Progress};
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::{
-    AssetGraph, AssetIdx, AssetKind, AssetPartition, Cause, Entry, PartitionKey, Plan, Staleness,
-    fingerprint, staleness,
+    AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, Entry, PartitionKey, Plan,
+    Staleness, fingerprint, staleness,
 };
 use crate::lake::InputVersion;
 use crate::state::{Batch, LeaseOutcome, NewRun, Published, RunId, State, StateError};
@@ -23,7 +24,7 @@ use super::capture::{self, CaptureDone};
 use super::resources::Resources;
 use super::schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 use super::step::{self, DepInput, Failure, GroupJob, InputRef, SlotJob, SlotResult};
-use super::world::World;
+use super::world::{Sight, World, WorldError};
 
 /// A run could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,9 @@ pub enum RunError {
     /// The lake refused.
     #[error(transparent)]
     Lake(#[from] crate::lake::LakeError),
+    /// What is known could not be read again.
+    #[error(transparent)]
+    World(#[from] WorldError),
     /// A worker thread ended without a word.
     #[error("a worker ended unexpectedly: {0}")]
     Worker(String),
@@ -171,6 +175,8 @@ pub async fn run(
         cancel: Arc::default(),
         forced: forced(plan),
         later: HashMap::new(),
+        later_captures: HashMap::new(),
+        contested: BTreeSet::new(),
         batch: Batch::default(),
         live: HashMap::new(),
         published: 0,
@@ -250,6 +256,12 @@ pub fn host() -> String {
     name.nodename().to_string_lossy().chars().take(64).collect()
 }
 
+/// Whether a process of this machine is there.
+fn alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 /// How long a step held by another run waits before it asks again.
 const LATER: Duration = Duration::from_millis(200);
 
@@ -267,6 +279,10 @@ struct Loop<'a> {
     forced: BTreeSet<(AssetIdx, usize)>,
     /// Steps that another run holds, and when to ask again.
     later: HashMap<(AssetIdx, usize), Instant>,
+    /// Captures that another run holds up, and when to ask again.
+    later_captures: HashMap<usize, Instant>,
+    /// Captures that were held up: another run may have done them.
+    contested: BTreeSet<usize>,
     batch: Batch,
     live: HashMap<WorkId, Progress>,
     published: u64,
@@ -348,6 +364,12 @@ impl Loop<'_> {
             let mut out = Vec::new();
             let now = Instant::now();
             self.later.retain(|_, until| *until > now);
+            let due: Vec<usize> =
+                self.later_captures.iter().filter(|(_, until)| **until <= now).map(|(at, _)| *at).collect();
+            for at in due {
+                self.later_captures.remove(&at);
+                self.schedule.let_go(at);
+            }
             let (world, graph, forced, later) = (&*self.world, self.graph, &self.forced, &self.later);
             let mut recheck = |asset: AssetIdx, slot: usize| {
                 if later.contains_key(&(asset, slot)) {
@@ -367,13 +389,71 @@ impl Loop<'_> {
         }
     }
 
+    /// Takes leases; what a process of this machine held that is gone is free at once.
     fn lease(&mut self, keys: &[String]) -> Result<Vec<bool>, RunError> {
         let ttl = self.res.config.run.lease_ms;
-        let outcomes = self.state.lease(&self.lake, self.run, keys, now_ms(), ttl)?;
+        let mut outcomes = self.state.lease(&self.lake, self.run, keys, now_ms(), ttl)?;
+        let mut buried = BTreeSet::new();
+        for outcome in &outcomes {
+            if let LeaseOutcome::HeldBy { run, pid, host: theirs, .. } = outcome
+                && *theirs == host()
+                && !alive(*pid)
+                && buried.insert(*run)
+            {
+                self.state.mark_dead(*run, now_ms())?;
+            }
+        }
+        if !buried.is_empty() {
+            outcomes = self.state.lease(&self.lake, self.run, keys, now_ms(), ttl)?;
+        }
         Ok(outcomes.iter().map(|o| matches!(o, LeaseOutcome::Granted)).collect())
     }
 
+    /// What a capture holds while it runs: files of one source add to the same manifests.
+    fn capture_key(&self, at: usize) -> String {
+        let window = &self.plan.captures[at].window;
+        match self.res.config.source(&window.source) {
+            Some(source) if capture::takes_turns(source) => format!("capture {}", window.source),
+            _ => format!("capture {} {}", window.source, window.id),
+        }
+    }
+
+    /// Another run is at the same source: the capture waits, and looks again before it starts.
+    fn postpone_capture(&mut self, id: WorkId, at: usize) {
+        self.schedule.put_back_capture(id);
+        self.later_captures.insert(at, Instant::now() + LATER);
+        self.contested.insert(at);
+    }
+
+    /// Looks at lake and source again. Whether the window is still due.
+    fn still_due(&mut self, at: usize) -> Result<bool, RunError> {
+        let step = &self.plan.captures[at];
+        let adopted = self.world.refresh(&Sight {
+            config: &self.res.config,
+            root: &self.res.root,
+            lake: Some(&self.res.lake),
+            state: Some(self.state),
+            write: true,
+            force_captures: false,
+            issue_types: self.res.taxonomy.slice_version(TaxonomySlice::Types),
+            now_ms: now_ms(),
+        })?;
+        self.batch.entries.extend(adopted);
+        let due = self.world.seen.due.get(&step.asset);
+        let named =
+            due.is_some_and(|d| d.iter().any(|w| w.source == step.window.source && w.id == step.window.id));
+        Ok(named || step.window.reason == CaptureReason::Forced)
+    }
+
     fn start_capture(&mut self, id: WorkId, at: usize) -> Result<(), RunError> {
+        let key = self.capture_key(at);
+        if !self.lease(&[key])?[0] {
+            self.postpone_capture(id, at);
+            return Ok(());
+        }
+        if self.contested.remove(&at) && !self.still_due(at)? {
+            return self.end_capture(id, at, StepState::Skipped, Some("another run has read it".into()));
+        }
         let step = &self.plan.captures[at];
         let target = self.capture_target(at);
         let job = capture::CaptureJob {
@@ -383,18 +463,10 @@ impl Loop<'_> {
             now_ms: now_ms(),
             days: self.world.source_days(step.asset, &step.window.source),
         };
-        let key = format!("capture {}", step.window.source);
         self.batch.events.push(Event::StepStarted { step: target, attempt: 1 });
         self.flush()?;
         let (res, sender, cancel) = (self.res.clone(), self.sender.clone(), self.cancel.clone());
-        let granted = self.lease(&[format!("{key} {}", step.window.id)])?[0];
         let begun = Instant::now();
-        if !granted {
-            // Another run reads this window; what it publishes is found when the time comes.
-            let result = Err(Failure::Lost);
-            let _ = sender.send(Message::Capture { id, result, elapsed_ms: 0 });
-            return Ok(());
-        }
         tokio::task::spawn_blocking(move || {
             let progress = |p: Progress| {
                 let _ = sender.send(Message::Progress { id, progress: p });
@@ -420,6 +492,7 @@ impl Loop<'_> {
             self.adopt(asset)?;
         }
         let mine: Vec<usize> = mine.into_iter().map(|i| slots[i]).collect();
+        let mine = self.without_missing_inputs(id, asset, mine);
         if mine.is_empty() {
             let mut out = Vec::new();
             self.schedule.finish_group(id, &[], &mut out);
@@ -433,6 +506,37 @@ impl Loop<'_> {
         let job = self.group_job(asset, &mine);
         self.spawn_group(id, job, 1, Duration::ZERO);
         Ok(())
+    }
+
+    /// Nothing is made from an input that does not exist: it would look empty.
+    fn without_missing_inputs(&mut self, id: WorkId, asset: AssetIdx, slots: Vec<usize>) -> Vec<usize> {
+        if self.graph.asset(asset).kind == AssetKind::System {
+            return slots;
+        }
+        let mut good = Vec::new();
+        let mut bad = Vec::new();
+        for slot in slots {
+            let missing = self.graph.upstream(asset).iter().find_map(|&(up, mapping)| {
+                let mut range = self.graph.input_slots(asset, slot, up, mapping);
+                range.find(|s| self.world.ledger.at(up, *s).is_none()).map(|s| (up, s))
+            });
+            match missing {
+                None => good.push(slot),
+                Some((up, at)) => {
+                    let because = AssetPartition { asset: up, partition: self.graph.partition(up, at) };
+                    let message = self.upstream_message(asset, because);
+                    let event = finished(self.target(asset, slot), StepState::UpstreamFailed, Some(message));
+                    self.batch.events.push(event);
+                    self.batch.release.push(self.lease_key(asset, slot));
+                    self.failed += 1;
+                    bad.push((slot, StepState::UpstreamFailed));
+                }
+            }
+        }
+        let mut out = Vec::new();
+        self.schedule.settle_some(id, &bad, &mut out);
+        self.record(out);
+        good
     }
 
     fn spawn_group(&self, id: WorkId, job: GroupJob, attempt: u32, wait: Duration) {
@@ -706,7 +810,12 @@ impl Loop<'_> {
         let asset = self.plan.captures[at].asset;
         let step = self.capture_target(at);
         let window = self.plan.captures[at].window.clone();
-        self.batch.release.push(format!("capture {} {}", window.source, window.id));
+        self.batch.release.push(self.capture_key(at));
+        if matches!(result, Err(Failure::Lost)) {
+            // Somebody added to the same days without a lease of this database.
+            self.postpone_capture(id, at);
+            return Ok(());
+        }
         let mut changed = BTreeSet::new();
         let (state, stats, message) = match result {
             Ok(done) => {
@@ -718,11 +827,7 @@ impl Loop<'_> {
                 (StepState::Succeeded, done.stats, done.message)
             }
             Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None),
-            Err(Failure::Lost) => {
-                self.adopt_bronze(asset)?;
-                let message = "another run is reading it".to_string();
-                (StepState::Skipped, StepStats::default(), Some(message))
-            }
+            Err(Failure::Lost) => (StepState::Skipped, StepStats::default(), None),
             Err(Failure::Failed { message, .. }) => {
                 self.failed += 1;
                 (StepState::Failed, StepStats::default(), Some(message))
@@ -736,9 +841,31 @@ impl Loop<'_> {
             checks: Vec::new(),
             elapsed_ms,
         });
+        self.world.changed.extend(changed.iter().map(|s| (asset, *s)));
+        self.settle_capture(id, at, state);
+        Ok(())
+    }
+
+    /// A capture ends without having run.
+    fn end_capture(
+        &mut self,
+        id: WorkId,
+        at: usize,
+        state: StepState,
+        message: Option<String>,
+    ) -> Result<(), RunError> {
+        self.batch.release.push(self.capture_key(at));
+        let event = finished(self.capture_target(at), state, message);
+        self.batch.events.push(event);
+        self.settle_capture(id, at, state);
+        Ok(())
+    }
+
+    /// Days of the capture's asset that wait for no other capture reach their final state.
+    fn settle_capture(&mut self, id: WorkId, at: usize, state: StepState) {
+        let asset = self.plan.captures[at].asset;
         let mut out = Vec::new();
         let ledger = &self.world.ledger;
-        self.world.changed.extend(changed.iter().map(|s| (asset, *s)));
         let since = &self.world.changed;
         self.schedule.finish_capture(
             id,
@@ -748,7 +875,6 @@ impl Loop<'_> {
             &mut out,
         );
         self.record(out);
-        Ok(())
     }
 
     fn set_ledger(&mut self, asset: AssetIdx, slot: usize, p: &Published) {
@@ -768,12 +894,6 @@ impl Loop<'_> {
     /// Takes over what other runs have published of one asset.
     fn adopt(&mut self, asset: AssetIdx) -> Result<(), RunError> {
         let adopted = self.world.adopt_asset(&self.res.lake, self.graph, asset)?;
-        self.batch.entries.extend(adopted);
-        Ok(())
-    }
-
-    fn adopt_bronze(&mut self, asset: AssetIdx) -> Result<(), RunError> {
-        let adopted = self.world.adopt_bronze(&self.res.lake, self.graph, asset)?;
         self.batch.entries.extend(adopted);
         Ok(())
     }

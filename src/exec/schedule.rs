@@ -103,6 +103,7 @@ struct CaptureState {
     slots: std::ops::Range<usize>,
     state: u8,
     pool: Option<String>,
+    held: bool,
 }
 
 impl<'g> Schedule<'g> {
@@ -138,7 +139,8 @@ impl<'g> Schedule<'g> {
                     }
                     None => 0..graph.slots(c.asset),
                 };
-                CaptureState { asset: c.asset, slots, state: READY, pool: Some(c.window.source.clone()) }
+                let pool = Some(c.window.source.clone());
+                CaptureState { asset: c.asset, slots, state: READY, pool, held: false }
             })
             .collect();
         for capture in &captures {
@@ -207,7 +209,7 @@ impl<'g> Schedule<'g> {
         }
         for at in 0..self.captures.len() {
             let pool = self.captures[at].pool.clone();
-            if self.captures[at].state == READY && self.has_place(&pool) {
+            if self.captures[at].state == READY && !self.captures[at].held && self.has_place(&pool) {
                 self.captures[at].state = RUNNING;
                 return Some(self.begin(Work::Capture(at), pool));
             }
@@ -424,6 +426,19 @@ impl<'g> Schedule<'g> {
         for &(slot, state) in results {
             self.release(asset, slot, matches!(state, StepState::Succeeded | StepState::Skipped), out);
         }
+    }
+
+    /// Puts a started capture back: it waits for its turn again, but not before it is let go.
+    pub fn put_back_capture(&mut self, id: WorkId) {
+        if let Some(Work::Capture(at)) = self.end(id) {
+            self.captures[at].state = READY;
+            self.captures[at].held = true;
+        }
+    }
+
+    /// Lets a capture that was put back start again.
+    pub fn let_go(&mut self, at: usize) {
+        self.captures[at].held = false;
     }
 
     /// Puts partitions of a started group back: they wait for their turn again.

@@ -183,6 +183,31 @@ impl World {
         Ok(world)
     }
 
+    /// Looks at lake and sources again in the middle of a run; gives what others published, for
+    /// the database.
+    ///
+    /// # Errors
+    /// When lake, database or a source cannot be read.
+    pub fn refresh(&mut self, sight: &Sight<'_>) -> Result<Vec<Published>, WorldError> {
+        let Some(lake) = sight.lake else { return Ok(Vec::new()) };
+        let config = sight.config.clone();
+        let graph = &config.graph;
+        let (adopted, _) = self.compare(lake, graph)?;
+        for asset in graph.indices().filter(|a| graph.asset(*a).kind == AssetKind::Source) {
+            for slot in 0..graph.slots(asset) {
+                self.fold_bronze(graph, asset, slot);
+            }
+        }
+        // Observations of this run that the database does not hold yet are read once more.
+        self.memory.clear();
+        self.new_observations.clear();
+        self.read_memory(lake, lake.id(), sight.state)?;
+        self.notes.clear();
+        self.observe(sight)?;
+        self.offer(graph);
+        Ok(adopted)
+    }
+
     /// One listing a folder against what the database knew.
     #[expect(clippy::type_complexity, reason = "two short lists, taken apart at once")]
     fn compare(
@@ -607,37 +632,6 @@ impl World {
             set_entry(&mut self.ledger, asset, slot, published);
         }
         Ok(adopted)
-    }
-
-    /// The same for every source of a source asset.
-    ///
-    /// # Errors
-    /// When a manifest cannot be read.
-    pub fn adopt_bronze(
-        &mut self,
-        lake: &Lake,
-        graph: &AssetGraph,
-        asset: AssetIdx,
-    ) -> Result<Vec<Published>, LakeError> {
-        let mut out = Vec::new();
-        let mut slots = BTreeSet::new();
-        for part in self.parts.iter().filter(|p| p.asset == asset) {
-            let key = graph.key(asset);
-            let listed = lake.list_manifests(key, Some(&part.source))?;
-            let (newer, _) = differences(&self.bronze_graph, part.idx, &self.bronze, &listed);
-            for published in read_new(lake, key, Some(&part.source), &newer)? {
-                let published = Published { asset: part.key.clone(), ..published };
-                let slot = slot_of(&self.bronze_graph, part.idx, published.partition);
-                set_entry(&mut self.bronze, part.idx, slot, &published);
-                slots.insert(slot);
-                out.push(published);
-            }
-        }
-        for slot in slots {
-            self.fold_bronze(graph, asset, slot);
-        }
-        self.offer(graph);
-        Ok(out)
     }
 }
 

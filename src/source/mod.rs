@@ -23,7 +23,7 @@ mod files_observe;
 mod files_read;
 mod files_units;
 mod quarantine;
-mod sample;
+pub mod sample;
 mod sample_capture;
 mod splice;
 

@@ -61,14 +61,30 @@ fn nothing_to_do_does_nothing_and_notices_what_there_is_to_do() {
     // Never below a number that was used.
     assert_eq!(project.manifests()["fact_issue_daily/2026-08-04"].keys().collect::<Vec<_>>(), [&2]);
 
-    // The same of bronze: the files are read again and the same objects named.
-    let kept = project.current();
-    for path in project.manifests()["raw_posts/src=inbox/2026-08-02"].values() {
-        std::fs::remove_file(path).unwrap();
-    }
-    assert_eq!(project.made(), steps(&["raw_posts"], [2]));
-    assert!(project.current() == kept);
     project.settled();
+}
+
+#[test]
+fn a_deleted_manifest_of_bronze_is_made_again_from_the_files() {
+    let project = Project::files("2026-08-01", "2026-08-04").without(&["issue_trend_daily"]);
+    project.write("in/a.ndjson", posts("a", 1..=4, 6));
+    project.write("in/b.ndjson", posts("b", 1..=4, 4));
+    project.all();
+    let before = project.current();
+    // Only the newest, then all of them: the files are read again, the same objects named.
+    for (day, newest_only) in [(2, true), (3, false)] {
+        let generations = project.manifests()[&format!("raw_posts/src=inbox/2026-08-{day:02}")].clone();
+        for path in generations.values().rev().take(if newest_only { 1 } else { usize::MAX }) {
+            std::fs::remove_file(path).unwrap();
+        }
+        let (planned, captures) = project.plan(&["--all"]);
+        assert!(planned.contains(&("raw_posts".into(), crate::project::day(day))), "{planned:?}");
+        assert!(!captures.is_empty());
+        let made = project.made();
+        crate::project::same_files(&project.current(), &before, "a day of bronze read again");
+        assert_eq!(made, steps(&["raw_posts"], [day]), "newest only: {newest_only}");
+        project.settled();
+    }
 }
 
 #[test]

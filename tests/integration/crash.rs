@@ -13,9 +13,14 @@ const ALL: [&str; 4] = ["materialize", "--all", "--progress", "none"];
 /// Two days and two files; steps one after the other, so that the n-th operation is the same
 /// one each time.
 fn small() -> Project {
-    let mut project = Project::files("2026-08-01", "2026-08-02")
-        .without(&["issue_trend_daily", "general_feedback_ai", "post_signals"]);
+    let mut project = Project::files("2026-08-01", "2026-08-02").without(&[
+        "issue_trend_daily",
+        "general_feedback_ai",
+        "post_signals",
+    ]);
     project.set("run.concurrency", 1);
+    // Who comes after a crash waits so long for the dead.
+    project.set("run.lease", "1s");
     project.save();
     project.write("in/a.ndjson", posts("a", 1..=2, 4));
     project.write("in/b.ndjson", format!("{}broken\n{}", posts("b", 1..=2, 3), posts("a", [1], 1)));
@@ -134,8 +139,12 @@ fn killed_in_a_run_over_what_was_there_before() {
         // Whatever is current is whole: old or new, never a part.
         for (name, bytes) in project.current() {
             assert!(
-                old.get(&name) == Some(&bytes) || whole.files.get(&name) == Some(&bytes) || name.starts_with("raw_posts/")
-                    || name.starts_with("silver_posts/") || name.starts_with("top_issue_posts/") || name.starts_with("fact_issue_daily/"),
+                old.get(&name) == Some(&bytes)
+                    || whole.files.get(&name) == Some(&bytes)
+                    || name.starts_with("raw_posts/")
+                    || name.starts_with("silver_posts/")
+                    || name.starts_with("top_issue_posts/")
+                    || name.starts_with("fact_issue_daily/"),
                 "{name} is neither the old nor the new version"
             );
         }

@@ -9,7 +9,8 @@ use crate::project::{Files, Project, finish, posts, same_files};
 const ALL: [&str; 4] = ["materialize", "--all", "--progress", "none"];
 
 fn project(lease: &str) -> Project {
-    let mut project = Project::files("2026-08-01", "2026-08-03").without(&["issue_trend_daily", "post_signals"]);
+    let mut project =
+        Project::files("2026-08-01", "2026-08-03").without(&["issue_trend_daily", "post_signals"]);
     project.set("run.lease", lease);
     project.save();
     project.write("in/a.ndjson", posts("a", 1..=3, 20));

@@ -165,6 +165,13 @@ impl Project {
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
     }
 
+    /// Writes a file, dated now.
+    pub fn write_now(&self, name: &str, content: impl AsRef<[u8]>) {
+        self.write(name, &content);
+        let file = std::fs::File::options().write(true).open(self.path(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now()).unwrap();
+    }
+
     /// Changes a file's text in one place.
     #[track_caller]
     pub fn replace(&self, name: &str, from: &str, to: &str) {

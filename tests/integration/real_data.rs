@@ -9,12 +9,12 @@ use crate::project::Project;
 const LINES: usize = 3_000;
 
 fn found() -> Option<PathBuf> {
-    let shared = std::env::var_os("RXPULSE_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
-        PathBuf::from,
-    );
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(shared.join("data/reddit_posts")).ok()?.filter_map(|e| Some(e.ok()?.path())).collect();
+    let shared = std::env::var_os("RXPULSE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(shared.join("data/reddit_posts"))
+        .ok()?
+        .filter_map(|e| Some(e.ok()?.path()))
+        .collect();
     files.retain(|p| p.to_string_lossy().ends_with(".ndjson.zst"));
     files.sort();
     files.into_iter().next()
@@ -23,7 +23,9 @@ fn found() -> Option<PathBuf> {
 #[test]
 fn real_posts_are_accounted_for_exactly() {
     let Some(path) = found() else {
-        eprintln!("skipped: no real posts in ../shared/data/reddit_posts (RXPULSE_SHARED names another place)");
+        eprintln!(
+            "skipped: no real posts in ../shared/data/reddit_posts (RXPULSE_SHARED names another place)"
+        );
         return;
     };
     let reader = BufReader::new(zstd::Decoder::new(std::fs::File::open(&path).unwrap()).unwrap());

@@ -128,7 +128,7 @@ const TOGETHER: &[(&str, &[&str])] = &[
     (
         pairs!(
             "SELECT u.dt, f.brand, sum(f.mentions) AS m
-             FROM (SELECT dt, past FROM pairs UNION ALL SELECT dt, dt FROM days) u JOIN facts f ON f.dt = u.past
+             FROM (SELECT dt, past FROM pairs UNION ALL SELECT dt, dt AS past FROM days) u JOIN facts f ON f.dt = u.past
              GROUP BY u.dt, f.brand"
         ),
         &["brand"],

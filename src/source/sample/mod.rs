@@ -26,7 +26,8 @@ mod rng;
 mod tests;
 mod topic;
 
-pub use def::{ADAPTER_VERSION, SampleDef, day_version};
-pub use generate::generate_day;
-pub use map::map;
+pub use def::{ADAPTER_VERSION, SampleDef, day_version, day_weight, is_spike, version};
+pub use generate::{SampleRecord, generate_day};
+pub use map::{Malformed, map};
 pub use record::platforms;
+pub use topic::{Brand, Topic};
