@@ -193,7 +193,7 @@ pub fn result(name: String, severity: CheckSeverity, violations: u64, found: Opt
     };
     let message = match found {
         Some(found) if violations > 0 => found,
-        _ if violations > 0 => format!("{violations} rows"),
+        _ if violations > 0 => format!("{violations} row{}", if violations == 1 { "" } else { "s" }),
         _ => String::new(),
     };
     CheckResult { check: name, status, violations, message }

@@ -86,7 +86,8 @@ impl Problem {
     /// 1-based line and column (in characters) of the start of the span.
     pub fn position(&self) -> Option<(usize, usize)> {
         let file = self.file.as_ref()?;
-        let start = self.text.span.as_ref()?.start.min(file.text.len());
+        // A problem of the file as a whole stands at its beginning.
+        let start = self.text.span.as_ref().map_or(0, |s| s.start).min(file.text.len());
         let before = file.text.get(..start)?;
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;

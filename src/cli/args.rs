@@ -110,7 +110,7 @@ pub struct Days {
 #[derive(Args, Debug, Clone)]
 pub struct Materialize {
     /// Assets: names with *, +upstream, downstream+, tag:, layer:, kind:, status:, and, or, not
-    #[arg(value_name = "SELECTION", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "SELECTION", conflicts_with = "all")]
     pub selection: Vec<String>,
     /// Every asset
     #[arg(long)]

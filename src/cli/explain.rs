@@ -138,7 +138,8 @@ impl Teller<'_> {
         let (Some(lake), Some(entry)) = (self.lake, self.world.ledger.at(asset, slot)) else {
             return Ok(Vec::new());
         };
-        if self.graph.asset(asset).kind == AssetKind::Source {
+        // System tables are made from what the product knows, not from inputs.
+        if matches!(self.graph.asset(asset).kind, AssetKind::Source | AssetKind::System) {
             return Ok(Vec::new());
         }
         let partition = self.graph.partition(asset, slot);

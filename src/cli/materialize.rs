@@ -54,6 +54,11 @@ pub fn run(global: &Global, args: &Materialize) -> Exit {
         return super::plan::run(global, args);
     }
     common::is_json(global.format)?;
+    if args.selection.is_empty() && !args.all {
+        return Err(CliError::Usage(
+            "say what to make: --all, or a selection such as `fact_issue_daily`, `+layer:gold` or `status:stale`".into(),
+        ));
+    }
     let project = common::open(global)?;
     let lake = Arc::new(project.lake()?);
     let state = project.state()?;
@@ -283,6 +288,15 @@ fn summary(
             sanitize::line(&check.result.message)
         ));
     }
+    let mut told = std::collections::BTreeSet::new();
+    for blocked in view.failures.iter().filter(|f| f.state == crate::event::StepState::UpstreamFailed) {
+        // One reason of each kind; the rest is in `runs show`.
+        let kind = (blocked.step.asset().to_string(), blocked.message.contains("does not exist"));
+        if told.len() < 5 && told.insert(kind) {
+            let step = sanitize::line(&blocked.step.to_string()).into_owned();
+            out.push_str(&format!("{} {step}: {}\n", yellow("blocked"), sanitize::line(&blocked.message)));
+        }
+    }
     if view.failures.len() > 10 {
         out.push_str(&format!(
             "… and {} more failures: rxpulse runs show {}\n",
@@ -317,7 +331,9 @@ fn rerun(view: &RunView) -> String {
     let mut days = std::collections::BTreeSet::new();
     let mut captures = false;
     for failure in &view.failures {
-        assets.insert(failure.step.asset().to_string());
+        // What misses an input runs only together with what makes it.
+        let plus = if failure.message.contains("does not exist") { "+" } else { "" };
+        assets.insert(format!("{plus}{}", failure.step.asset()));
         match &failure.step {
             crate::event::Target::Partition { partition, .. } => {
                 if let Some(day) = partition.day() {

@@ -168,7 +168,7 @@ fn commit(
                     source: Some(source.name.clone()),
                     partition: graph.partition(job.asset, day.slot),
                     floor: known.floor,
-                    based_on: Some(known.generation),
+                    based_on: Some(known.floor.max(known.generation)),
                     code: day.code,
                     fingerprint: Fingerprint::of(b""),
                     inputs: Vec::new(),
@@ -272,7 +272,8 @@ fn file(
     // What bronze holds of this file. Objects of an interrupted reading of the same bytes are
     // left out: this reading makes them again, byte for byte, and finds them in place.
     let held = held_objects(res, job, source, locator)?;
-    let reading = |content: &str| capture_id(content, &def.version(&context.privacy), context);
+    let mtime = file_time(&res.root, locator);
+    let reading = |content: &str| capture_id(content, mtime, &def.version(&context.privacy), context);
     let mut known = KnownIndex::default();
     if !held.is_empty() {
         let content = crate::source::content_hash(&res.root, locator).map_err(source_failed)?;
@@ -312,10 +313,18 @@ fn file(
     Ok(CaptureDone { published: published(job, &manifests), observation: Some(observation), stats, message })
 }
 
-/// Names one reading of a file: the same bytes, read in the same way for the same days.
-fn capture_id(content: &str, adapter: &str, context: &CaptureContext) -> String {
+/// When a file was last written, nanoseconds since 1970: part of its envelopes.
+fn file_time(root: &std::path::Path, locator: &str) -> i128 {
+    let time = std::fs::metadata(root.join(locator)).and_then(|m| m.modified()).ok();
+    let since = time.and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or(0, |d| d.as_nanos() as i128)
+}
+
+/// Names one reading of a file: the same bytes with the same time, read in the same way for the
+/// same days, make the same objects.
+fn capture_id(content: &str, mtime: i128, adapter: &str, context: &CaptureContext) -> String {
     let end = context.end.map(|d| d.to_string()).unwrap_or_default();
-    let text = format!("{content}\n{adapter}\n{}\n{end}", context.start);
+    let text = format!("{content}\n{mtime}\n{adapter}\n{}\n{end}", context.start);
     CodeVersion::of(text.as_bytes()).to_string()
 }
 

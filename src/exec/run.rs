@@ -639,7 +639,8 @@ impl Loop<'_> {
                     fingerprint: fingerprint(graph, &self.world.ledger, &self.world.seen, asset, slot),
                     inputs,
                     reads,
-                    based_on,
+                    // A manifest that remains below the floor is no newer work of somebody else.
+                    based_on: floor.max(based_on),
                     floor: floor.max(based_on),
                     rows: self.world.system_rows(&self.res, asset, slot),
                 }

@@ -220,7 +220,7 @@ impl World {
         for asset in graph.indices().filter(|a| graph.asset(*a).kind != AssetKind::Source) {
             let key = graph.key(asset);
             let listed = lake.list_manifests(key, None)?;
-            let (newer, vanished) = differences(graph, asset, &self.ledger, &listed);
+            let (newer, vanished) = differences(graph, asset, &self.ledger, &self.floors, &listed);
             for published in read_new(lake, key, None, &newer)? {
                 let slot = slot_of(graph, asset, published.partition);
                 set_entry(&mut self.ledger, asset, slot, &published);
@@ -237,7 +237,8 @@ impl World {
         for part in &self.parts {
             let key = graph.key(part.asset);
             let listed = lake.list_manifests(key, Some(&part.source))?;
-            let (newer, vanished) = differences(&self.bronze_graph, part.idx, &self.bronze, &listed);
+            let (newer, vanished) =
+                differences(&self.bronze_graph, part.idx, &self.bronze, &self.bronze_floors, &listed);
             for published in read_new(lake, key, Some(&part.source), &newer)? {
                 let published = Published { asset: part.key.clone(), ..published };
                 let slot = slot_of(&self.bronze_graph, part.idx, published.partition);
@@ -435,6 +436,23 @@ impl World {
                     windows.extend(found);
                     let missing: Vec<usize> =
                         (0..graph.slots(asset)).filter(|s| self.bronze.at(idx, *s).is_none()).collect();
+                    // A day whose manifest vanished is made again from the files that reach it.
+                    for (locator, record) in &known {
+                        let (Some(first), Some(last)) = (record.first_day, record.last_day) else { continue };
+                        let project = graph.days();
+                        let lost =
+                            missing.iter().filter(|s| (first..=last).contains(&project.day(**s))).count();
+                        let named = windows.iter().any(|w| w.source == name && w.id == *locator);
+                        if let (false, true, Some(file)) = (named, lost > 0, seen.present.get(locator)) {
+                            windows.push(Window {
+                                source: name.clone(),
+                                id: locator.clone(),
+                                days: None,
+                                reason: CaptureReason::MissingDays { days: lost as u32 },
+                                bytes: file.bytes,
+                            });
+                        }
+                    }
                     if let (Some(&first), Some(&last)) = (missing.first(), missing.last()) {
                         let project = graph.days();
                         windows.push(Window {
@@ -625,7 +643,7 @@ impl World {
     ) -> Result<Vec<Published>, LakeError> {
         let key = graph.key(asset);
         let listed = lake.list_manifests(key, None)?;
-        let (newer, _) = differences(graph, asset, &self.ledger, &listed);
+        let (newer, _) = differences(graph, asset, &self.ledger, &self.floors, &listed);
         let adopted = read_new(lake, key, None, &newer)?;
         for published in &adopted {
             let slot = slot_of(graph, asset, published.partition);
@@ -658,6 +676,7 @@ fn differences(
     graph: &AssetGraph,
     asset: AssetIdx,
     ledger: &Ledger,
+    floors: &HashMap<(AssetIdx, usize), u32>,
     listed: &[Listed],
 ) -> (Vec<(PartitionKey, NonZeroU32)>, Vec<usize>) {
     let mut there = vec![0u32; graph.slots(asset)];
@@ -666,7 +685,10 @@ fn differences(
         let ap = crate::graph::AssetPartition { asset, partition: l.partition };
         let Some(slot) = graph.slot(ap) else { continue };
         there[slot] = l.generation.get();
-        if ledger.at(asset, slot).is_none_or(|e| e.generation < l.generation) {
+        // Below what was known once, a manifest is what remains of a partition that vanished.
+        let floor = floors.get(&(asset, slot)).copied().unwrap_or(0);
+        let known = ledger.at(asset, slot).map_or(0, |e| e.generation.get()).max(floor);
+        if l.generation.get() > known {
             newer.push((l.partition, l.generation));
         }
     }
@@ -695,7 +717,10 @@ fn parts(config: &Config) -> Result<(Vec<Part>, AssetGraph), WorldError> {
     let mut assets = Vec::new();
     for asset in config.graph.indices() {
         let Body::Source { sources } = &config.asset(asset).body else { continue };
-        for source in sources {
+        // In order of name: the order in the configuration says nothing about content.
+        let mut sources = sources.clone();
+        sources.sort();
+        for source in &sources {
             let name = format!("{}__{source}", config.graph.key(asset));
             let key: AssetKey = name.parse().map_err(|_| WorldError::Source {
                 source_name: source.clone(),

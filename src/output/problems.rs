@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Report, Severity as Level};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, Report,
+    Severity as Level, SourceCode, SourceSpan, SpanContents,
+};
 
 use crate::diagnostic::{Problem, Severity};
 
@@ -11,7 +14,48 @@ use super::sanitize;
 #[derive(Debug)]
 struct Shown {
     problem: Problem,
-    source: Option<NamedSource<String>>,
+    source: Option<Excerpt>,
+}
+
+/// A file's text for showing. Nothing in it is obeyed by a terminal, and columns count
+/// characters, not bytes.
+#[derive(Debug)]
+struct Excerpt {
+    name: String,
+    /// Hostile characters replaced, byte for byte, so that spans stay true.
+    safe: String,
+    /// As written, for counting columns.
+    text: String,
+}
+
+impl Excerpt {
+    fn new(name: &str, text: &str) -> Self {
+        let mut safe = String::with_capacity(text.len());
+        for c in text.chars() {
+            if sanitize::is_hostile(c) && c != '\n' && c != '\t' {
+                safe.extend(std::iter::repeat_n('?', c.len_utf8()));
+            } else {
+                safe.push(c);
+            }
+        }
+        Self { name: name.to_string(), safe, text: text.to_string() }
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inner = self.safe.read_span(span, before, after)?;
+        let start = inner.span().offset();
+        let line = self.text.get(..start).and_then(|t| t.rsplit('\n').next()).unwrap_or("");
+        let column = line.chars().count();
+        let (data, at, row, rows) = (inner.data(), *inner.span(), inner.line(), inner.line_count());
+        Ok(Box::new(MietteSpanContents::new_named(self.name.clone(), data, at, row, column, rows)))
+    }
 }
 
 impl std::fmt::Display for Shown {
@@ -41,7 +85,8 @@ impl miette::Diagnostic for Shown {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let file = self.problem.file.as_ref()?;
-        let span = self.problem.text.span.clone()?;
+        // A problem of the file as a whole stands at its beginning.
+        let span = self.problem.text.span.clone().unwrap_or(0..0);
         let end = span.end.min(file.text.len());
         let start = span.start.min(end);
         let label = self.problem.text.label.as_ref().map(|l| sanitize::line(l).into_owned());
@@ -58,25 +103,10 @@ pub fn render(problems: &[Problem], color: bool, width: usize) -> String {
     sorted.sort_by_key(|p| p.text.severity);
     let mut out = String::new();
     for problem in sorted {
-        // Control characters would reach the terminal through the quoted source line.
-        let source = problem.file.as_ref().map(|f| {
-            let safe: String = f
-                .text
-                .chars()
-                .map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c })
-                .collect();
-            // Same length in bytes only where the characters are one byte; spans need that.
-            let text = if safe.len() == f.text.len() { safe } else { f.text.clone() };
-            NamedSource::new(&f.name, text)
-        });
+        let source = problem.file.as_ref().map(|f| Excerpt::new(&f.name, &f.text));
         let report = Shown { problem: problem.clone(), source };
         if handler.render_report(&mut out, &report).is_err() {
             let _ = writeln!(out, "{}", Report::new(report));
-        }
-        if problem.text.span.is_none()
-            && let Some(file) = &problem.file
-        {
-            let _ = writeln!(out, "   in {}", file.name);
         }
         out.push('\n');
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Whether a terminal may obey `c`, or a reader be misled by it.
-fn hostile(c: char) -> bool {
+pub fn is_hostile(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'          // C0, DEL, C1
         | '\u{61c}' | '\u{200b}'..='\u{200f}'          // zero width, direction marks
@@ -19,7 +19,7 @@ fn hostile(c: char) -> bool {
 /// `text` as one line that is safe to print: hostile characters appear as `<U+202E>`, line
 /// breaks and tabs as a space.
 pub fn line(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(hostile) {
+    if !text.chars().any(is_hostile) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -27,7 +27,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
         match c {
             '\n' | '\t' => out.push(' '),
             '\r' => {}
-            c if hostile(c) => {
+            c if is_hostile(c) => {
                 let _ = write!(out, "<U+{:04X}>", c as u32);
             }
             c => out.push(c),
@@ -38,7 +38,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 
 /// Like [`line`], but keeps line breaks: for text that is shown as a block.
 pub fn block(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|c| hostile(c) && c != '\n') {
+    if !text.chars().any(|c| is_hostile(c) && c != '\n') {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.split('\n').map(line).collect::<Vec<_>>().join("\n"))
@@ -73,7 +73,7 @@ mod tests {
         let nasty = "a\x1b]0;title\x07b\x1b[2Jc\u{9b}31md\re\u{202e}f\u{e0041}g\tz\n";
         let safe = line(nasty);
         assert_eq!(safe, "a<U+001B>]0;title<U+0007>b<U+001B>[2Jc<U+009B>31mde<U+202E>f<U+E0041>g z ");
-        assert!(!safe.chars().any(hostile));
+        assert!(!safe.chars().any(is_hostile));
         assert_eq!(line("naïve ☕ 中文"), "naïve ☕ 中文");
         assert_eq!(block("a\nb\x1b"), "a\nb<U+001B>");
     }

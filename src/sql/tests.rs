@@ -327,8 +327,8 @@ error 7..14 `rx_nrom`: there is no function `rx_nrom` | did you mean `rx_norm`?
 error 19..26 `rx_norm`: `rx_norm` takes 1 argument, none given | rx_norm(text): lower case, plain apostrophes, single spaces; what phrases are matched on
 error 30..38 `rx_brand`: `rx_brand` takes 3 arguments, 1 given | rx_brand(text, platform, channel): the first declared brand that matches, or NULL; `text` is rx_norm-ed
 error 43..50 `rx_hash`: `rx_hash` takes 1 to 8 arguments, 9 given | rx_hash(text, ...): 32 hexadecimal digits over one to eight texts; NULL differs from ''
-error 71..79 `rx_xyzzy`: there is no function `rx_xyzzy` | there are rx_add_days, rx_also_brands, rx_also_matched, rx_brand, rx_date, rx_days_between, rx_engagement, rx_epoch_ms, rx_hash, rx_is_customer_voice, rx_issue_rule, rx_issue_type, rx_norm, rx_regex_replace_all, rx_unescape
-error 84..93 `"RX_NORM"`: there is no function `RX_NORM` | there are rx_add_days, rx_also_brands, rx_also_matched, rx_brand, rx_date, rx_days_between, rx_engagement, rx_epoch_ms, rx_hash, rx_is_customer_voice, rx_issue_rule, rx_issue_type, rx_norm, rx_regex_replace_all, rx_unescape
+error 71..79 `rx_xyzzy`: there is no function `rx_xyzzy` | there are rx_add_days, rx_also_brands, rx_also_matched, rx_brand, rx_date, rx_days_between, rx_engagement, rx_epoch_ms, rx_hash, rx_is_customer_voice, rx_issue_rule, rx_issue_type, rx_ln, rx_norm, rx_regex_replace_all, rx_unescape
+error 84..93 `"RX_NORM"`: there is no function `RX_NORM` | there are rx_add_days, rx_also_brands, rx_also_matched, rx_brand, rx_date, rx_days_between, rx_engagement, rx_epoch_ms, rx_hash, rx_is_customer_voice, rx_issue_rule, rx_issue_type, rx_ln, rx_norm, rx_regex_replace_all, rx_unescape
 error 98..105 `rx_norm`: `rx_norm` answers for one row; it takes no OVER and no FILTER | rx_norm(text): lower case, plain apostrophes, single spaces; what phrases are matched on
 "#);
 }

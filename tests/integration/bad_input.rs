@@ -273,7 +273,7 @@ fn what_is_blocked_names_what_it_misses() {
 
     // A first version that fails its check: what reads it is blocked, the rest is made.
     let check: toml::Table =
-        "[[c]]\ntype = \"custom\"\nname = \"never_on_the_second\"\nviolates = \"dt = '2026-08-02'\""
+        "[[c]]\ntype = \"custom\"\nname = \"never_on_the_second\"\nviolates = \"native_id LIKE 't3_a02%'\""
             .parse()
             .unwrap();
     project.set("assets.silver_posts.checks", check["c"].clone());

@@ -91,3 +91,52 @@ fn another_time_zone_is_refused_with_advice() {
     project.save();
     project.settled();
 }
+
+#[test]
+fn collection_takes_what_was_replaced_and_nothing_else() {
+    let mut project = made();
+    let first = project.current();
+    project.replace("assets/fact_issue_daily.sql", "count(*) AS mentions", "count(*) + 1 AS mentions");
+    project.all();
+    let now = project.current();
+    let replaced: Vec<&String> = first.keys().filter(|name| !now.contains_key(*name)).collect();
+    assert_eq!(replaced.len(), 4, "{replaced:?}");
+    // Within the retention nothing goes: somebody may still read the old version.
+    project.ok(&["gc"]);
+    assert!(replaced.iter().all(|name| project_file(&project, name)));
+    project.set("lake.version_retention", "1s");
+    project.save();
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    // Files just written are not touched at all; these are made to look old.
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400);
+    for name in first.keys().chain(now.keys()) {
+        let file = std::fs::File::options().write(true).open(project.lake().join(name)).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    project.ok(&["gc", "--dry-run"]);
+    assert!(replaced.iter().all(|name| project_file(&project, name)));
+    project.ok(&["gc"]);
+    assert!(!replaced.iter().any(|name| project_file(&project, name)), "{replaced:?}");
+    assert!(project.current() == now);
+    project.settled();
+}
+
+fn project_file(project: &Project, name: &str) -> bool {
+    project.lake().join(name).is_file()
+}
+
+#[test]
+fn a_replay_of_what_is_set_aside_changes_nothing_by_itself() {
+    let project = made();
+    let account = |project: &Project| {
+        let mut list = project.json(&["quarantine", "list"]);
+        list[0].as_object_mut().unwrap().remove("at");
+        list
+    };
+    let before = (project.current(), account(&project));
+    assert_eq!(before.1[0]["quarantined"], 1);
+    let said = project.ok(&["quarantine", "replay"]).stdout;
+    assert!(said.contains("1 window") && said.contains("1 still"), "{said}");
+    assert!((project.current(), account(&project)) == before);
+    project.settled();
+}

@@ -44,11 +44,6 @@ fn real_posts_are_accounted_for_exactly() {
     let end = first + 39;
     let inside: usize = days.range(..=end).map(|(_, ids)| ids.len()).sum();
     let all: usize = days.values().map(BTreeSet::len).sum();
-    let date = |day: i64| {
-        let seconds = std::time::Duration::from_secs((day * 86_400) as u64);
-        let stamp = jiff_date(seconds.as_secs() as i64);
-        stamp
-    };
     let project = Project::files(&date(first), &date(end)).without(&[
         "issue_trend_daily",
         "top_issue_posts",
@@ -76,7 +71,7 @@ fn real_posts_are_accounted_for_exactly() {
     project.settled();
 }
 
-/// The date of an instant in seconds since 1970, UTC.
-fn jiff_date(seconds: i64) -> String {
-    jiff::Timestamp::from_second(seconds).unwrap().strftime("%Y-%m-%d").to_string()
+/// The date of a day counted from 1970-01-01.
+fn date(day: i64) -> String {
+    jiff::Timestamp::from_second(day * 86_400).unwrap().strftime("%Y-%m-%d").to_string()
 }

@@ -128,3 +128,60 @@ fn a_query_answers_in_every_format_and_commands_tell_their_errors() {
     assert_eq!(gone.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&gone.stderr).contains("rxpulse init"));
 }
+
+#[test]
+fn every_command_that_reads_answers_people_and_programs() {
+    let project = Project::sample("2026-08-01", "2026-08-02", 30);
+    // Before anything is made: no command fails for want of a lake, and none makes one.
+    for args in [vec!["status"], vec!["plan", "--all"], vec!["runs", "list"], vec!["assets", "list"]] {
+        project.ok(&args);
+    }
+    assert!(!project.path("state/lake").exists());
+    project.all();
+    let before = project.current();
+    let commands: [&[&str]; 12] = [
+        &["status"],
+        &["plan", "--all"],
+        &["explain", "fact_issue_daily", "--partition", "2026-08-02"],
+        &["assets", "list"],
+        &["assets", "show", "silver_posts"],
+        &["runs", "list"],
+        &["runs", "show"],
+        &["validate"],
+        &["check"],
+        &["quarantine", "list"],
+        &["taxonomy", "test", "my order is two weeks late"],
+        &["brand", "test", "my amazon pharmacy order"],
+    ];
+    for args in commands {
+        let said = project.ok(args);
+        assert!(!said.stdout.trim().is_empty() || !said.stderr.trim().is_empty(), "{args:?} says nothing");
+        assert!(!said.stdout.contains('\u{1b}'), "{args:?} colours what is no terminal");
+        project.json(args);
+    }
+    for style in ["text", "dot", "mermaid"] {
+        assert!(project.ok(&["assets", "graph", "--as", style]).stdout.contains("silver_posts"), "{style}");
+    }
+    assert!(project.ok(&["runs", "logs"]).stdout.lines().count() > 10);
+    assert!(
+        project.ok(&["taxonomy", "test", "my order is two weeks late"]).stdout.contains("DELIVERY_DELAY")
+    );
+    project.ok(&["doctor"]);
+    project.ok(&["prune"]);
+    project.ok(&["gc"]);
+    assert!(project.current() == before);
+    project.settled();
+
+    // A project written by `init` is the shipped one and valid.
+    let fresh = project.path("fresh");
+    project.ok(&["init", fresh.to_str().unwrap()]);
+    assert_eq!(
+        std::fs::read_to_string(fresh.join("pipelines.toml")).unwrap(),
+        crate::project::shipped("pipelines.toml")
+    );
+    let valid = std::process::Command::new(env!("CARGO_BIN_EXE_rxpulse"))
+        .args(["-C", fresh.to_str().unwrap(), "validate"])
+        .output()
+        .unwrap();
+    assert!(valid.status.success(), "{}", String::from_utf8_lossy(&valid.stderr));
+}

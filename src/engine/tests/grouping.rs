@@ -226,8 +226,8 @@ const ALONE: &[(&str, &str)] = &[
         "tie",
     ),
     // A day that is not the one the rows are read by.
-    (pairs!("SELECT c.d AS dt, p.past AS id FROM pairs p CROSS JOIN calendar c"), "drops the dt"),
-    (pairs!("SELECT coalesce(p.dt, p.past) AS dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past"), "drops the dt"),
+    (pairs!("SELECT c.d AS dt, p.past AS id FROM pairs p CROSS JOIN calendar c"), "not the day"),
+    (pairs!("SELECT CASE WHEN f.mentions > 3 THEN p.dt ELSE p.past END AS dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past"), "drops the dt"),
     // Over several days' rows.
     (
         pairs!("SELECT max(p.dt) AS dt, f.brand AS id FROM pairs p JOIN facts f ON f.dt = p.past GROUP BY f.brand"),
