@@ -51,7 +51,7 @@ pub(super) fn day_of(expr: &Expr, schema: &DFSchema) -> Option<DayOf> {
             }
             ("rx_add_days", [dt, n]) => {
                 let day = day_of(dt, schema).filter(|d| d.form == Form::Text)?;
-                Some(DayOf { offset: day.offset + whole(n)?, ..day })
+                Some(DayOf { offset: day.offset.checked_add(whole(n)?)?, ..day })
             }
             _ => None,
         },
@@ -62,7 +62,8 @@ pub(super) fn day_of(expr: &Expr, schema: &DFSchema) -> Option<DayOf> {
                 _ => return None,
             };
             let day = day_of(left, schema).filter(|d| d.form != Form::Text)?;
-            Some(DayOf { offset: day.offset + sign * interval_days(right)?, ..day })
+            let days = interval_days(right)?.checked_mul(sign)?;
+            Some(DayOf { offset: day.offset.checked_add(days)?, ..day })
         }
         _ => None,
     }

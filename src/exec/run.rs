@@ -740,6 +740,12 @@ impl Loop<'_> {
                 Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None, Vec::new()),
                 Err(Failure::Lost) => {
                     let now = staleness(self.graph, &self.world.ledger, &self.world.seen, asset, slot);
+                    if now != Staleness::Fresh && self.canceled {
+                        states.push((slot, StepState::Canceled));
+                        self.batch.release.push(self.lease_key(asset, slot));
+                        self.batch.events.push(finished(step, StepState::Canceled, None));
+                        continue;
+                    }
                     if now != Staleness::Fresh {
                         // What the other run made is already out of date: it is our turn again.
                         back.push(slot);
@@ -812,7 +818,7 @@ impl Loop<'_> {
         let step = self.capture_target(at);
         let window = self.plan.captures[at].window.clone();
         self.batch.release.push(self.capture_key(at));
-        if matches!(result, Err(Failure::Lost)) {
+        if matches!(result, Err(Failure::Lost)) && !self.canceled {
             // Somebody added to the same days without a lease of this database.
             self.postpone_capture(id, at);
             return Ok(());
@@ -828,7 +834,8 @@ impl Loop<'_> {
                 (StepState::Succeeded, done.stats, done.message)
             }
             Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None),
-            Err(Failure::Lost) => (StepState::Skipped, StepStats::default(), None),
+            // Lost while the run is being canceled: nobody waits for another try.
+            Err(Failure::Lost) => (StepState::Canceled, StepStats::default(), None),
             Err(Failure::Failed { message, .. }) => {
                 self.failed += 1;
                 (StepState::Failed, StepStats::default(), Some(message))

@@ -113,8 +113,11 @@ fn misspelled_table() {
     insta::assert_snapshot!(refused(r"SELECT dt, brand, count(*) AS mentions FROM silver_post GROUP BY dt, brand
 "), @r"
       ⚠ `silver_posts` is in `deps`, but the query never reads it
+       ╭─[assets/fact_issue_daily.sql:1:1]
+     1 │ SELECT dt, brand, count(*) AS mentions FROM silver_post GROUP BY dt, brand
+       · ▲
+       ╰────
       help: remove it from `deps`: as it is, new data there makes this asset stale
-       in assets/fact_issue_daily.sql
 
       × `silver_post` is not a declared dependency
        ╭─[assets/fact_issue_daily.sql:1:45]
