@@ -217,9 +217,9 @@ impl Statuses {
             words[step.asset.i()][step.slot] = word(&step.why);
         }
         for asset in graph.indices() {
-            for slot in 0..graph.slots(asset) {
-                if world.ledger.at(asset, slot).is_none() {
-                    words[asset.i()][slot] = "missing";
+            for (word, entry) in words[asset.i()].iter_mut().zip(world.ledger.of(asset)) {
+                if entry.is_none() {
+                    *word = "missing";
                 }
             }
         }

@@ -82,7 +82,7 @@ pub fn prune(global: &Global, args: &Prune) -> Exit {
     let state = project.state()?;
     let report = state.prune(Keep { days: Some(args.keep_days), runs: Some(args.keep_runs) }, now_ms())?;
     if json {
-        common::print_json(global.format, &serde_json::to_value(&report)?)?;
+        common::print_json(global.format, &serde_json::to_value(report)?)?;
     } else {
         terminal::out(&format!(
             "Removed the history of {}: {} and {}\n",

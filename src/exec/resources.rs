@@ -49,11 +49,14 @@ pub struct Resources {
 /// Asset, source (for bronze), partition.
 type FilesKey = (AssetKey, Option<String>, PartitionKey);
 
+/// A generation and its files.
+type Generation = (NonZeroU32, Arc<Vec<FileEntry>>);
+
 /// The files of the generations met in a run. Published ones are put in, others are read from
 /// their manifest once.
 #[derive(Default)]
 pub struct FilesCache {
-    known: Mutex<HashMap<FilesKey, (NonZeroU32, Arc<Vec<FileEntry>>)>>,
+    known: Mutex<HashMap<FilesKey, Generation>>,
 }
 
 impl FilesCache {

@@ -72,7 +72,7 @@ pub struct RunReport {
 /// What a running step tells the loop.
 enum Message {
     Group { id: WorkId, attempt: u32, results: Vec<SlotResult> },
-    Capture { id: WorkId, result: Result<CaptureDone, Failure>, elapsed_ms: u64 },
+    Capture { id: WorkId, result: Box<Result<CaptureDone, Failure>>, elapsed_ms: u64 },
     Progress { id: WorkId, progress: Progress },
 }
 
@@ -473,6 +473,7 @@ impl Loop<'_> {
             };
             let result = guarded(|| capture::run(&res, &job, &progress, &cancel))
                 .unwrap_or_else(|message| Err(failed(message)));
+            let result = Box::new(result);
             let elapsed_ms = begun.elapsed().as_millis() as u64;
             let _ = sender.send(Message::Capture { id, result, elapsed_ms });
         });
@@ -701,7 +702,7 @@ impl Loop<'_> {
             }
             Message::Capture { id, result, elapsed_ms } => {
                 self.live.remove(&id);
-                self.take_capture(id, result, elapsed_ms)
+                self.take_capture(id, *result, elapsed_ms)
             }
         }
     }

@@ -8,7 +8,10 @@ fn day(n: i32) -> Day {
     "2026-11-01".parse::<Day>().unwrap().plus(n - 1)
 }
 
-fn graph(assets: &[(&str, AssetKind, &[(&str, PartitionMapping)])], days: i32) -> AssetGraph {
+/// Name, kind, dependencies.
+type Declared<'a> = (&'a str, AssetKind, &'a [(&'a str, PartitionMapping)]);
+
+fn graph(assets: &[Declared<'_>], days: i32) -> AssetGraph {
     let assets = assets
         .iter()
         .map(|(name, kind, deps)| Asset {

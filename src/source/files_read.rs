@@ -158,6 +158,12 @@ pub fn read_at(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, SourceE
     Ok(out)
 }
 
+/// The hash of a file's bytes as [`super::FileRecord::content`] holds it. `locator` is relative
+/// to `root`, or absolute.
+pub fn content_hash(root: &Path, locator: &str) -> Result<String, SourceError> {
+    hash_file(&root.join(locator)).map_err(|error| SourceError::Io { path: locator.to_string(), error })
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -207,10 +213,4 @@ mod tests {
         assert!(content.system_error().is_none());
         assert_eq!(content.finish().unwrap().0.to_string(), hash_file(&path).unwrap());
     }
-}
-
-/// The hash of a file's bytes as [`super::FileRecord::content`] holds it. `locator` is relative
-/// to `root`, or absolute.
-pub fn content_hash(root: &Path, locator: &str) -> Result<String, SourceError> {
-    hash_file(&root.join(locator)).map_err(|error| SourceError::Io { path: locator.to_string(), error })
 }
