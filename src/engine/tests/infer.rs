@@ -128,7 +128,7 @@ fn a_key_that_is_not_there_is_an_error() {
     let (engine, _temp) = engine();
     let text = "SELECT dt, post_id FROM silver_posts";
     let problems = engine.infer(&sql(text), &deps(), true, &["postid".to_string()]).unwrap_err();
-    insta::assert_snapshot!(show(text, problems), @"- [] error: the key's column `postid` is not in the result (did you mean `post_id`?)");
+    insta::assert_snapshot!(show(text, problems), @"1:1 [] error: the key's column `postid` is not in the result (did you mean `post_id`?)");
 }
 
 #[test]
