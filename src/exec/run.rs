@@ -14,8 +14,8 @@ use crate::classify::TaxonomySlice;
 use crate::engine::{CancellationFlag, Progress};
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::{
-    AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, Entry, PartitionKey, Plan,
-    Staleness, fingerprint, staleness,
+    AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, PartitionKey, Plan, Staleness,
+    fingerprint, staleness,
 };
 use crate::lake::InputVersion;
 use crate::state::{Batch, LeaseOutcome, NewRun, Published, RunId, State, StateError};
@@ -24,7 +24,7 @@ use super::capture::{self, CaptureDone};
 use super::resources::Resources;
 use super::schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 use super::step::{self, DepInput, Failure, GroupJob, InputRef, SlotJob, SlotResult};
-use super::world::{Sight, World, WorldError};
+use super::world::{Sight, World, WorldError, set_entry};
 
 /// A run could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -729,7 +729,7 @@ impl Loop<'_> {
                     let manifest = &done.committed.manifest;
                     let before = self.world.ledger.at(asset, slot).map(|e| e.data);
                     let published = published(manifest);
-                    self.set_ledger(asset, slot, &published);
+                    set_entry(&mut self.world.ledger, asset, slot, &published);
                     self.batch.entries.push(published);
                     self.published += 1;
                     let mut stats = done.stats;
@@ -884,20 +884,6 @@ impl Loop<'_> {
             &mut out,
         );
         self.record(out);
-    }
-
-    fn set_ledger(&mut self, asset: AssetIdx, slot: usize, p: &Published) {
-        let code = self.world.ledger.intern(p.code);
-        let entry = Entry {
-            code,
-            inputs: p.inputs,
-            data: p.data,
-            rows: p.rows,
-            at_ms: p.at_ms,
-            generation: p.generation,
-            outcome: p.outcome,
-        };
-        self.world.ledger.set(asset, slot, Some(entry));
     }
 
     /// Takes over what other runs have published of one asset.

@@ -657,7 +657,8 @@ fn slot_of(graph: &AssetGraph, asset: AssetIdx, partition: PartitionKey) -> usiz
     graph.slot(crate::graph::AssetPartition { asset, partition }).unwrap_or(0)
 }
 
-fn set_entry(ledger: &mut Ledger, asset: AssetIdx, slot: usize, p: &Published) {
+/// Puts what was published into the ledger.
+pub(super) fn set_entry(ledger: &mut Ledger, asset: AssetIdx, slot: usize, p: &Published) {
     let code = ledger.intern(p.code);
     let entry = Entry {
         code,
