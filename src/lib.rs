@@ -24,6 +24,7 @@ pub mod lake;
 pub mod output;
 pub mod project;
 pub mod run_view;
+pub mod scratch;
 pub mod source;
 pub mod sql;
 pub mod state;

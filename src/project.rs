@@ -205,7 +205,7 @@ impl Project {
             memory_limit: run.memory_limit,
             threads: run.threads,
             batch_size: run.batch_size,
-            temp_dir: std::env::temp_dir(),
+            temp_dir: crate::scratch::folder(&self.root),
             temp_limit: run.spill_limit,
             brands: Arc::new(exec::BrandWords(self.brands.clone())),
             taxonomy: Arc::new(exec::IssueWords(self.taxonomy.clone())),
@@ -310,6 +310,7 @@ impl Project {
         let (shapes, _) = self.shapes(&engine).map_err(ProjectError::Problems)?;
         Ok(Resources {
             root: self.root.clone(),
+            temp_dir: crate::scratch::folder(&self.root),
             config: self.config.clone(),
             lake,
             engine: Arc::new(engine),

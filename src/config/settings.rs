@@ -170,7 +170,7 @@ pub(super) fn run(root: &mut Fields<'_>, cores: usize) -> RunConfig {
         lease_ms: 30_000,
         heartbeat_ms: 5_000,
         retries: 2,
-        group_bytes: 64_000_000,
+        group_bytes: 16_000_000,
         batch_size: 8_192,
         timeout_ms: None,
     };

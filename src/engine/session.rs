@@ -59,6 +59,28 @@ pub struct Engine {
     runtime_env: Arc<RuntimeEnv>,
     /// Drives queries; `None` only while the engine is dropped.
     tokio: Option<tokio::runtime::Runtime>,
+    /// Last, so that it goes after what lies in it.
+    _temp: MadeFolder,
+}
+
+/// A folder that goes again if it was made here and is empty.
+struct MadeFolder(Option<PathBuf>);
+
+impl MadeFolder {
+    fn new(path: &std::path::Path) -> std::io::Result<Self> {
+        let there = path.is_dir();
+        std::fs::create_dir_all(path)?;
+        Ok(Self((!there).then(|| path.to_path_buf())))
+    }
+}
+
+impl Drop for MadeFolder {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Not empty: somebody still spills; the next process looks after it.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -82,7 +104,7 @@ impl Engine {
     /// # Errors
     /// The temporary folder cannot be made, or threads cannot be started.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
-        std::fs::create_dir_all(&options.temp_dir).map_err(|e| EngineError::Data {
+        let temp = MadeFolder::new(&options.temp_dir).map_err(|e| EngineError::Data {
             path: options.temp_dir.clone(),
             message: format!("cannot make the folder for temporary files: {e}"),
         })?;
@@ -124,7 +146,7 @@ impl Engine {
             .enable_time()
             .build()
             .map_err(|e| EngineError::Other(format!("cannot start threads: {e}")))?;
-        Ok(Self { state, runtime_env, tokio: Some(tokio) })
+        Ok(Self { state, runtime_env, tokio: Some(tokio), _temp: temp })
     }
 
     /// Runs a future of one query on this thread.

@@ -109,7 +109,7 @@ pub fn run(
         .config
         .source(&job.window.source)
         .ok_or_else(|| failed(format!("there is no source `{}`", job.window.source)))?;
-    let context = sources::context(&res.config, job.now_ms, res.lake.root()).map_err(failed)?;
+    let context = sources::context(&res.config, job.now_ms, Some(&res.temp_dir)).map_err(failed)?;
     match &source.kind {
         SourceKind::Sample(_) => sample(res, job, source, &context, progress, cancel),
         SourceKind::Files(_) if job.window.id == MISSING_DAYS => missing_days(res, job, source),

@@ -28,6 +28,8 @@ pub struct AssetShape {
 pub struct Resources {
     /// The project's folder.
     pub root: PathBuf,
+    /// Where this process spills.
+    pub temp_dir: PathBuf,
     /// What the files say.
     pub config: Arc<Config>,
     /// Where tables are.

@@ -1,6 +1,8 @@
 //! Between configuration and sources: definitions, what bronze holds of a source, and what a
 //! source offers now.
 
+use std::path::Path;
+
 use crate::config::{AuthorPolicy, Config, FileFormat as DeclaredFormat, SourceConfig, SourceKind};
 use crate::graph::{AssetKey, CodeVersion, DataVersion, Day};
 use crate::source::{AuthorRule, CaptureContext, FileFormat, FilesDef, GenericMap, Privacy, SampleDef};
@@ -42,7 +44,7 @@ impl SourceDays {
 ///
 /// # Errors
 /// When the key that authors are hashed with is not in the environment.
-pub fn context(config: &Config, now_ms: i64, lake_root: &std::path::Path) -> Result<CaptureContext, String> {
+pub fn context(config: &Config, now_ms: i64, temp_dir: Option<&Path>) -> Result<CaptureContext, String> {
     let author = match &config.privacy.author {
         AuthorPolicy::Drop => AuthorRule::Drop,
         AuthorPolicy::Keep => AuthorRule::Keep,
@@ -57,7 +59,6 @@ pub fn context(config: &Config, now_ms: i64, lake_root: &std::path::Path) -> Res
         }
     };
     let settle_ms = config.sources.iter().map(|s| s.settle_ms).max().unwrap_or(36 * 3_600_000);
-    let _ = lake_root;
     Ok(CaptureContext {
         start: config.project.start,
         end: config.project.end,
@@ -65,7 +66,9 @@ pub fn context(config: &Config, now_ms: i64, lake_root: &std::path::Path) -> Res
         privacy: Privacy { author },
         now_ms,
         settle_ms,
-        temp_dir: None,
+        temp_dir: temp_dir.map(Path::to_path_buf),
+        // An eighth: two readings at once leave most of the limit to queries.
+        spool_memory: usize::try_from(config.run.memory_limit / 8).unwrap_or(usize::MAX).min(128 << 20),
     })
 }
 

@@ -370,7 +370,7 @@ impl World {
                 (self.parts[at].asset, self.parts[at].source.clone(), self.parts[at].idx);
             let Some(source) = config.source(&name) else { continue };
             let failed = |message: String| WorldError::Source { source_name: name.clone(), message };
-            let context = sources::context(&config, sight.now_ms, sight.root).map_err(failed)?;
+            let context = sources::context(&config, sight.now_ms, None).map_err(failed)?;
             let windows = due.entry(asset).or_default();
             match &source.kind {
                 SourceKind::Sample(_) => {

@@ -81,6 +81,8 @@ pub struct CaptureContext {
     pub settle_ms: i64,
     /// Where a large spool goes; the system's temporary folder when absent.
     pub temp_dir: Option<PathBuf>,
+    /// Compressed bytes of one reading in memory before its spool moves to disk.
+    pub spool_memory: usize,
 }
 
 impl CaptureContext {
@@ -168,8 +170,6 @@ pub enum Verdict {
 const METRICS_EVERY_MS: i64 = 3_600_000;
 /// Uncompressed bytes of all open days, past which the fuller ones are closed early.
 const OPEN_LIMIT: usize = 96 << 20;
-/// Compressed bytes in memory before the spool moves to disk.
-const SPOOL_MEMORY: usize = 32 << 20;
 /// Lines held back in memory (see [`Capture::accept`]).
 const OWED_LIMIT: usize = 16 << 20;
 
@@ -246,7 +246,7 @@ impl Capture {
             owed: PostMap::default(),
             owed_bytes: 0,
             days: DayLines {
-                spool: Spool::new(SPOOL_MEMORY).map_err(SourceError::Spool)?,
+                spool: Spool::new(context.spool_memory).map_err(SourceError::Spool)?,
                 temp_dir: context.temp_dir.clone(),
                 days: HashMap::new(),
                 open_bytes: 0,

@@ -15,8 +15,10 @@ use crate::graph::DataVersion;
 
 /// Uncompressed bytes after which a frame is closed.
 pub(super) const FRAME: usize = 64 << 10;
-/// Level 1: above it the time grows faster than the space shrinks on lines of JSON.
-const LEVEL: i32 = 1;
+/// Level -1: on lines of JSON that hold each text twice, a quarter less time than level 1 for a
+/// fifth more space, and faster to read. Above level 1 the time grows faster than the space
+/// shrinks.
+const LEVEL: i32 = -1;
 
 enum Store {
     Memory(Vec<u8>),
@@ -64,7 +66,10 @@ impl Spool {
                 bytes.extend_from_slice(&self.frame);
             } else {
                 let file = match temp_dir {
-                    Some(dir) => tempfile::tempfile_in(dir)?,
+                    Some(dir) => {
+                        std::fs::create_dir_all(dir)?;
+                        tempfile::tempfile_in(dir)?
+                    }
                     None => tempfile::tempfile()?,
                 };
                 file.write_all_at(bytes, 0)?;

@@ -1,0 +1,70 @@
+//! Where this process spills: `state/tmp/PID`, beside the database rather than in the system's
+//! temporary folder, which is often small or memory.
+
+use std::path::{Path, PathBuf};
+
+/// The folder below the project's that holds one folder a process.
+const FOLDER: &str = "state/tmp";
+
+/// The folder for this process's temporary files. What processes left that are gone is removed
+/// on the way. A project that cannot be written to (one that is only read) gets the system's
+/// temporary folder.
+pub fn folder(root: &Path) -> PathBuf {
+    let all = root.join(FOLDER);
+    if let Ok(entries) = std::fs::read_dir(&all) {
+        for entry in entries.flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+            if pid.is_some_and(|pid| pid != std::process::id() as i32 && !is_running(pid)) {
+                // Somebody else may be removing it too.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+    let mine = all.join(std::process::id().to_string());
+    // Asked by doing: rights, a full disk and a file in the way all look the same here.
+    match std::fs::create_dir_all(&mine) {
+        Ok(()) => {
+            // Made again by who spills: a command that only reads leaves nothing behind.
+            let _ = std::fs::remove_dir(&mine);
+            mine
+        }
+        Err(_) => std::env::temp_dir(),
+    }
+}
+
+fn is_running(pid: i32) -> bool {
+    rustix::process::Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_dead_processes_go_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = dir.path().join(FOLDER);
+        // A process that has ended: its number is not in use right after.
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        for name in [dead.to_string(), std::os::unix::process::parent_id().to_string(), "notes".into()] {
+            std::fs::create_dir_all(all.join(name)).unwrap();
+        }
+        let mine = folder(dir.path());
+        assert_eq!(mine, all.join(std::process::id().to_string()));
+        assert!(!mine.exists(), "made by who spills");
+        assert!(!all.join(dead.to_string()).exists());
+        assert!(all.join(std::os::unix::process::parent_id().to_string()).exists());
+        assert!(all.join("notes").exists());
+    }
+
+    #[test]
+    fn a_project_that_cannot_be_written_spills_elsewhere() {
+        let dir = tempfile::tempdir().unwrap();
+        // A file stands where the folder should be.
+        std::fs::write(dir.path().join("state"), "").unwrap();
+        assert_eq!(folder(dir.path()), std::env::temp_dir());
+    }
+}
