@@ -285,6 +285,10 @@ impl Project {
                             problems.push(column.spot.problem(problem));
                         }
                     }
+                    let Some((sql, at, text)) = check.kind.query(&config.key) else { continue };
+                    if let Err(found) = engine.try_query(&sql, &config.key, &schema) {
+                        problems.extend(found.into_iter().map(|p| text.spot.problem_inside(p, at, &text.value)));
+                    }
                 }
                 shapes[asset.i()] = Some(AssetShape { schema, grouping });
             }

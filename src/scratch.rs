@@ -20,6 +20,10 @@ pub fn folder(root: &Path) -> PathBuf {
             }
         }
     }
+    // Nothing was ever made here: whoever asks now only looks.
+    if !root.join("state").is_dir() {
+        return std::env::temp_dir();
+    }
     let mine = all.join(std::process::id().to_string());
     // Asked by doing: rights, a full disk and a file in the way all look the same here.
     match std::fs::create_dir_all(&mine) {
@@ -66,5 +70,12 @@ mod tests {
         // A file stands where the folder should be.
         std::fs::write(dir.path().join("state"), "").unwrap();
         assert_eq!(folder(dir.path()), std::env::temp_dir());
+    }
+
+    #[test]
+    fn a_project_where_nothing_was_made_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(folder(dir.path()), std::env::temp_dir());
+        assert!(!dir.path().join("state").exists());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::RunState;
 use crate::exec::{self, RunOptions, Signals, Told, World};
-use crate::graph::{Plan, Request, plan};
+use crate::graph::{Plan, Request, plan, with_system_inputs};
 use crate::output::progress::{Progress, words};
 use crate::output::terminal::{self, Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
@@ -43,6 +43,7 @@ pub fn planned(
         false => None,
     };
     let selected = common::resolve(graph, &args.selection, &days, statuses.as_ref())?;
+    let selected = with_system_inputs(graph, &world.ledger, &world.seen, &selected);
     let request = Request { selected, force: args.force };
     let plan = plan(graph, &world.ledger, &world.seen, &request);
     Ok(Planned { world, plan })
@@ -165,6 +166,24 @@ fn nothing_to_do(global: &Global, plan: &Plan) -> Exit {
         )?,
     }
     Ok(0)
+}
+
+/// What to look at next: the table that people read most, by name where it is declared, else the
+/// last gold table that no other reads.
+fn look_at(graph: &crate::graph::AssetGraph) -> String {
+    let table = graph.find("fact_issue_daily").or_else(|| {
+        let rank = |(idx, asset): &(crate::graph::AssetIdx, &crate::graph::Asset)| {
+            (asset.kind == crate::graph::AssetKind::Sql, graph.downstream(*idx).is_empty())
+        };
+        graph.iter().max_by_key(rank).map(|(idx, _)| idx)
+    });
+    let Some(table) = table.map(|t| graph.key(t)) else {
+        return "Look at it: rxpulse status\n".to_string();
+    };
+    let order = if table.as_str() == "fact_issue_daily" { " ORDER BY mentions DESC" } else { "" };
+    format!(
+        "Look at it: rxpulse status · rxpulse query \"SELECT * FROM {table}{order} LIMIT 10\" · rxpulse explain {table}\n"
+    )
 }
 
 /// The arguments as a person would type them.
@@ -314,7 +333,7 @@ fn summary(
     out.push_str(&format!("{line} in {elapsed}: {}\n", words(&steps)));
     match report.state {
         RunState::Succeeded => {
-            out.push_str(&dim("Look at it: rxpulse status · rxpulse query \"SELECT * FROM fact_issue_daily ORDER BY mentions DESC LIMIT 10\" · rxpulse explain fact_issue_daily\n"));
+            out.push_str(&dim(&look_at(&project.config.graph)));
         }
         RunState::Canceled => {
             out.push_str(&format!("Go on with what is left: {}\n", bold(&format!("rxpulse {command}"))));

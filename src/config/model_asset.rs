@@ -227,6 +227,20 @@ impl CheckKind {
         }
     }
 
+    /// The query that finds violations, for a check written in SQL: `count` says how many, and
+    /// the text as a person wrote it begins at the byte given.
+    pub fn query(&self, table: &AssetKey) -> Option<(String, usize, &Located<String>)> {
+        let (before, text, after) = match self {
+            CheckKind::Violates { condition } => {
+                (format!("SELECT count(*) FROM {table} WHERE ("), condition, ")")
+            }
+            CheckKind::Sql { query } => ("SELECT count(*) FROM (".to_string(), query, ") AS violations"),
+            _ => return None,
+        };
+        // A comment at the end of the text must not swallow what follows it.
+        Some((format!("{before}{}\n{after}", text.value), before.len(), text))
+    }
+
     /// Whether it runs on staged data before publish; otherwise on the asset after it.
     pub fn before_publish(&self) -> bool {
         !matches!(

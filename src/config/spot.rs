@@ -21,6 +21,20 @@ impl Spot {
         text.span = Some(self.span.clone());
         text.within(&self.file)
     }
+
+    /// Puts a problem of a text that was read from here, and stands at byte `at` of what the
+    /// problem speaks of: on the same words where they stand as they are (no escapes), else on
+    /// the whole value.
+    pub fn problem_inside(&self, mut problem: TextProblem, at: usize, text: &str) -> Problem {
+        let written = self.file.text.get(self.span.clone()).and_then(|value| value.find(text));
+        let inside = problem.span.as_ref().and_then(|s| {
+            let from = self.span.start + written?;
+            let (start, end) = (s.start.checked_sub(at)?, s.end.checked_sub(at)?);
+            (end <= text.len()).then(|| from + start..from + end)
+        });
+        problem.span = Some(inside.unwrap_or_else(|| self.span.clone()));
+        problem.within(&self.file)
+    }
 }
 
 /// A value and where it was written.

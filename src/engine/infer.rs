@@ -87,6 +87,18 @@ impl Engine {
         Ok(Inferred { schema: Arc::new(Schema::new(schema)), grouping, warnings })
     }
 
+    /// Whether a query over one table can run: a check written in SQL, before anything does.
+    ///
+    /// # Errors
+    /// Every problem, as a span of `sql`.
+    pub fn try_query(&self, sql: &str, table: &AssetKey, schema: &Schema) -> Result<(), Vec<TextProblem>> {
+        let tables: HashMap<String, Arc<InputTable>> =
+            HashMap::from([(table.to_string(), Arc::new(InputTable::empty(table.as_str(), schema, false)))]);
+        let plan = self.plan(sql, tables.clone())?;
+        let names = Names { state: &self.state, tables };
+        self.state.optimize(&plan).map_err(|e| problem::of_plan(sql, &e, &names)).map(|_| ())
+    }
+
     /// Functions whose value is not given by the rows.
     fn look(&self, sql: &str, plan: &LogicalPlan, problems: &mut Vec<TextProblem>) {
         let mut said = HashSet::new();

@@ -103,13 +103,7 @@ fn sql_checks(res: &Resources, world: &World, asset: AssetIdx, slot: usize) -> V
     let key = res.config.graph.key(asset);
     let mut out = Vec::new();
     for c in &res.config.asset(asset).checks {
-        let sql = match &c.kind {
-            CheckKind::Violates { condition } => {
-                format!("SELECT count(*) FROM {key} WHERE ({})", condition.value)
-            }
-            CheckKind::Sql { query } => format!("SELECT count(*) FROM ({}) AS violations", query.value),
-            _ => continue,
-        };
+        let Some((sql, ..)) = c.kind.query(key) else { continue };
         out.push(counted(res, &c.name, c.severity, &sql, vec![table(res, world, asset, Some(slot))]));
     }
     out

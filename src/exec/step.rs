@@ -493,13 +493,7 @@ impl<'a> Outputs<'a> {
             .map_err(|e| e.to_string());
         let mut out = Vec::new();
         for c in &self.declared.checks {
-            let sql = match &c.kind {
-                CheckKind::Violates { condition } => {
-                    format!("SELECT count(*) FROM {key} WHERE ({})", condition.value)
-                }
-                CheckKind::Sql { query } => format!("SELECT count(*) FROM ({}) AS violations", query.value),
-                _ => continue,
-            };
+            let Some((sql, ..)) = c.kind.query(key) else { continue };
             let counted = rows.clone().and_then(|rows| {
                 let batches = rows.into_iter().map(|b| (None, b)).collect();
                 let data = TableData::Memory { schema: staged.schema.clone(), batches };

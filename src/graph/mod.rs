@@ -27,7 +27,7 @@ pub use closure::{closure_down, closure_up};
 pub use ledger::{CodeId, Entry, Ledger, Outcome};
 pub use observation::{CaptureReason, Observations, Window};
 pub use partition::{Day, DayError, DayRange, PartitionKey, PartitionMapping, Partitioning};
-pub use plan::{CaptureStep, PartitionStep, Plan, Request, plan};
+pub use plan::{CaptureStep, PartitionStep, Plan, Request, plan, with_system_inputs};
 pub use select::{DaySet, STATUS_WORDS, SelectError, Selection, StatusOf};
 pub use set::PartitionSet;
 pub use staleness::{Cause, Staleness, fingerprint, staleness};

@@ -60,6 +60,34 @@ impl Plan {
     }
 }
 
+/// The selected partitions and those of system assets that they read and that are not fresh.
+/// Nobody thinks of naming what the product keeps itself, and making it costs nothing.
+pub fn with_system_inputs(
+    graph: &AssetGraph,
+    ledger: &Ledger,
+    seen: &Observations,
+    selected: &PartitionSet,
+) -> PartitionSet {
+    let mut out = selected.clone();
+    // From the last asset, so that a system asset that reads another brings it along.
+    for asset in graph.indices().rev() {
+        for &(up, mapping) in graph.upstream(asset) {
+            if graph.asset(up).kind != AssetKind::System {
+                continue;
+            }
+            let slots: Vec<usize> = out.slots_of(asset).collect();
+            for slot in slots {
+                for input in graph.input_slots(asset, slot, up, mapping) {
+                    if !out.contains(up, input) && staleness(graph, ledger, seen, up, input) != Staleness::Fresh {
+                        out.insert(up, input);
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
 /// Plans what is stale among the selected partitions. A pure function of its arguments.
 pub fn plan(graph: &AssetGraph, ledger: &Ledger, seen: &Observations, request: &Request) -> Plan {
     let mut out = Plan { selected: request.selected.len(), ..Plan::default() };

@@ -366,3 +366,31 @@ FROM silver_posts
     1 error
     ");
 }
+
+/// What `validate` says about a check of `fact_issue_daily` written in SQL.
+#[track_caller]
+fn check_refused(key: &str, sql: &str) -> String {
+    let mut project = Project::sample("2026-08-01", "2026-08-01", 1);
+    let check = toml::toml! { type = "custom" name = "mine" };
+    let mut check = toml::Table::try_from(check).unwrap();
+    check.insert(key.into(), sql.into());
+    project.set("assets.fact_issue_daily.checks", toml::Value::Array(vec![check.into()]));
+    project.save();
+    let said = project.run(&["validate"]).expect(2).stderr;
+    assert!(said.contains("pipelines.toml:"), "{said}");
+    assert!(!project.path("state").exists(), "validate makes nothing");
+    said
+}
+
+#[test]
+fn checks_are_planned_before_anything_runs() {
+    let said = check_refused("violates", "mentionz < 1");
+    assert!(said.contains("there is no column `mentionz`") && said.contains("mentions"), "{said}");
+    // The words themselves are shown, not the whole line.
+    let marked = said.lines().find(|l| l.contains('─') && l.contains('·')).unwrap_or_default();
+    assert_eq!(marked.matches('─').count(), "mentionz".len(), "{said}");
+    let said = check_refused("sql", "SELECT * FROM silver_posts");
+    assert!(said.contains("silver_posts"), "{said}");
+    let said = check_refused("violates", "mentions <");
+    assert!(said.contains("1 error"), "{said}");
+}

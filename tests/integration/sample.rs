@@ -185,3 +185,15 @@ fn every_command_that_reads_answers_people_and_programs() {
         .unwrap();
     assert!(valid.status.success(), "{}", String::from_utf8_lossy(&valid.stderr));
 }
+
+#[test]
+fn what_the_product_keeps_itself_need_not_be_named() {
+    let project = Project::sample("2026-08-01", "2026-08-03", 20);
+    project.ok(&["materialize", "raw_posts"]);
+    // Silver reads `labels`, which nobody made yet.
+    project.ok(&["materialize", "silver_posts", "--partition", "2026-08-02"]);
+    assert_eq!(project.steps("succeeded"), steps(&["labels", "silver_posts"], [2]));
+    // Fresh ones are not made again, not even by force.
+    project.ok(&["materialize", "silver_posts", "--partition", "2026-08-02", "--force"]);
+    assert_eq!(project.steps("succeeded"), steps(&["silver_posts"], [2]));
+}
