@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use rxpulse::graph::{
     Asset, AssetGraph, AssetIdx, AssetKind, CodeId, CodeVersion, DataVersion, Day, DayRange, Dep, Entry,
-    Layer, Ledger, Observations, Outcome, PartitionMapping, PartitionSet, Partitioning,
-    Request, fingerprint, plan,
+    Layer, Ledger, Observations, Outcome, PartitionMapping, PartitionSet, Partitioning, Request, fingerprint,
+    plan,
 };
 use rxpulse::state::{Published, State};
 

@@ -42,6 +42,9 @@ pub enum ProjectError {
         "there is no {PIPELINES} in {0} or above it; `rxpulse init DIR` makes a project, `-C DIR` names one"
     )]
     NotFound(PathBuf),
+    /// There is no project where one was named.
+    #[error("there is no {PIPELINES} in {0}; `rxpulse init {0}` makes a project there")]
+    NotThere(PathBuf),
     /// The lake refused.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -80,7 +83,7 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, ProjectError> {
     if let Some(dir) = given {
         return match dir.join(PIPELINES).is_file() {
             true => Ok(dir.to_path_buf()),
-            false => Err(ProjectError::NotFound(dir.to_path_buf())),
+            false => Err(ProjectError::NotThere(dir.to_path_buf())),
         };
     }
     let here = std::env::current_dir().map_err(|error| ProjectError::Read { path: ".".into(), error })?;
@@ -287,7 +290,8 @@ impl Project {
                     }
                     let Some((sql, at, text)) = check.kind.query(&config.key) else { continue };
                     if let Err(found) = engine.try_query(&sql, &config.key, &schema) {
-                        problems.extend(found.into_iter().map(|p| text.spot.problem_inside(p, at, &text.value)));
+                        problems
+                            .extend(found.into_iter().map(|p| text.spot.problem_inside(p, at, &text.value)));
                     }
                 }
                 shapes[asset.i()] = Some(AssetShape { schema, grouping });

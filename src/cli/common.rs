@@ -34,7 +34,7 @@ impl From<ProjectError> for CliError {
     fn from(error: ProjectError) -> Self {
         match error {
             ProjectError::Problems(problems) => CliError::Problems(problems),
-            ProjectError::NotFound(_) => CliError::Usage(error.to_string()),
+            ProjectError::NotFound(_) | ProjectError::NotThere(_) => CliError::Usage(error.to_string()),
             other => CliError::Failed(other.to_string()),
         }
     }

@@ -69,6 +69,17 @@ fn excluded(global: &Global, n: usize) -> Exit {
     Ok(0)
 }
 
+/// A rule for people: dozens of exceptions are counted, not listed.
+fn spoken(rule: &str) -> String {
+    const SHOWN: usize = 3;
+    let mut parts = rule.split(" not ");
+    let head = parts.next().unwrap_or(rule);
+    match parts.count() {
+        0..=SHOWN => format!("“{}”", sanitize::line(rule)),
+        n => format!("“{}” {}", sanitize::line(head), dim(&format!("(with {n} exceptions)"))),
+    }
+}
+
 /// Runs `rxpulse taxonomy`.
 pub fn taxonomy(global: &Global, args: &Taxonomy) -> Exit {
     let Taxonomy::Test { text: given } = args;
@@ -95,7 +106,7 @@ pub fn taxonomy(global: &Global, args: &Taxonomy) -> Exit {
         let rule = c
             .rule
             .as_deref()
-            .map(|r| format!(" by “{}”", sanitize::line(r)))
+            .map(|r| format!(" by {}", spoken(r)))
             .unwrap_or_else(|| " because nothing else matches".into());
         let at = c.matched.as_ref().map(|m| format!(" at “{}”", sanitize::line(&m.text))).unwrap_or_default();
         let not = c

@@ -148,6 +148,9 @@ fn one(sql: &str, error: &DataFusionError, names: &Names<'_>) -> TextProblem {
             None => problem.help("a table that a query reads is named in its deps"),
         };
     }
+    if let Some(problem) = no_signature(sql, &first_line, span.clone()) {
+        return problem;
+    }
     let span = span.or_else(|| named_in(sql, &first_line));
     let mut problem = TextProblem::error(lower_first(first_line.trim_end_matches('.')), span);
     if let Some(diagnostic) = diagnostic {
@@ -162,6 +165,40 @@ fn one(sql: &str, error: &DataFusionError, names: &Names<'_>) -> TextProblem {
         }
     }
     problem
+}
+
+/// A function given what it does not take: `Function 'sum' requires Decimal, but received String
+/// (DataType: Utf8View)`, once for each kind that it does take.
+fn no_signature(sql: &str, message: &str, span: Option<std::ops::Range<usize>>) -> Option<TextProblem> {
+    let name = quoted_after(message, "Function ")?;
+    let mut takes: Vec<&str> = Vec::new();
+    let mut given = None;
+    for part in message.split(" requires ").skip(1) {
+        let (wanted, rest) = part.split_once(", but received ")?;
+        let wanted = kind(wanted);
+        if !takes.contains(&wanted) {
+            takes.push(wanted);
+        }
+        given = rest.split([' ', '(', ',']).next().map(kind);
+    }
+    let given = given?;
+    let span = span.or_else(|| word(sql, &name));
+    Some(
+        TextProblem::error(format!("`{name}` does not take {given}"), span)
+            .help(format!("it takes {}; convert with CAST(… AS …) where that makes sense", takes.join(", "))),
+    )
+}
+
+/// A type as people call it.
+fn kind(planner: &str) -> &str {
+    match planner {
+        "Decimal" | "UInt64" | "Int64" | "Float64" | "Numeric" | "Integer" | "Float" => "a number",
+        "String" => "a text",
+        "Duration" | "Interval" => "a duration",
+        "Timestamp" => "a time",
+        "Boolean" => "a truth value",
+        other => other,
+    }
 }
 
 /// What a function says about its arguments, without what DataFusion says around it.

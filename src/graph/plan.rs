@@ -78,7 +78,9 @@ pub fn with_system_inputs(
             let slots: Vec<usize> = out.slots_of(asset).collect();
             for slot in slots {
                 for input in graph.input_slots(asset, slot, up, mapping) {
-                    if !out.contains(up, input) && staleness(graph, ledger, seen, up, input) != Staleness::Fresh {
+                    if !out.contains(up, input)
+                        && staleness(graph, ledger, seen, up, input) != Staleness::Fresh
+                    {
                         out.insert(up, input);
                     }
                 }

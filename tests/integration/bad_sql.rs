@@ -272,19 +272,13 @@ fn wrong_types() {
 FROM silver_posts
 GROUP BY dt, brand
 "), @r"
-      × internal error: Function 'sum' failed to match any signature, errors: Error during planning:
-      │ Function 'sum' requires Decimal, but received String (DataType: Utf8View).,Error during
-      │ planning: Function 'sum' requires UInt64, but received String (DataType: Utf8View).,Error
-      │ during planning: Function 'sum' requires Int64, but received String (DataType:
-      │ Utf8View).,Error during planning: Function 'sum' requires Float64, but received String
-      │ (DataType: Utf8View).,Error during planning: Function 'sum' requires Duration, but received
-      │ String (DataType: Utf8View).,Error during planning: Function 'sum' requires Interval, but
-      │ received String (DataType: Utf8View)
+      × `sum` does not take a text
        ╭─[assets/fact_issue_daily.sql:1:19]
      1 │ SELECT dt, brand, sum(title) AS mentions
        ·                   ───
      2 │ FROM silver_posts
        ╰────
+      help: it takes a number, a duration; convert with CAST(… AS …) where that makes sense
 
     1 error
     ");

@@ -182,7 +182,9 @@ impl Project {
 
     /// The command, ready to start.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rxpulse"));
+        // Tests over much data run the release build.
+        let built = std::env::var_os("RXPULSE_TEST_BIN").unwrap_or(env!("CARGO_BIN_EXE_rxpulse").into());
+        let mut command = Command::new(built);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RXPULSE_") {
                 command.env_remove(name);
