@@ -28,3 +28,4 @@ pub mod scratch;
 pub mod source;
 pub mod sql;
 pub mod state;
+pub mod tui;

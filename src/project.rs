@@ -198,6 +198,16 @@ impl Project {
         })?)
     }
 
+    /// Where a run stands now: a process of this machine that is gone is dead at once, whatever
+    /// its last heartbeat says.
+    pub fn life(&self, row: &crate::state::RunRow) -> crate::state::RunLife {
+        use crate::state::RunLife;
+        let life = row.effective(exec::now_ms(), self.config.run.lease_ms);
+        let at_work = matches!(life, RunLife::Running | RunLife::Canceling);
+        let gone = at_work && row.host == exec::host() && !crate::scratch::is_running(row.pid);
+        if gone { RunLife::Dead } else { life }
+    }
+
     /// An engine with this project's limits and words.
     ///
     /// # Errors

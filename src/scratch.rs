@@ -13,8 +13,8 @@ pub fn folder(root: &Path) -> PathBuf {
     let all = root.join(FOLDER);
     if let Ok(entries) = std::fs::read_dir(&all) {
         for entry in entries.flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-            if pid.is_some_and(|pid| pid != std::process::id() as i32 && !is_running(pid)) {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            if pid.is_some_and(|pid| pid != std::process::id() && !is_running(pid)) {
                 // Somebody else may be removing it too.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
@@ -36,8 +36,11 @@ pub fn folder(root: &Path) -> PathBuf {
     }
 }
 
-fn is_running(pid: i32) -> bool {
-    rustix::process::Pid::from_raw(pid)
+/// Whether a process of this machine is there.
+pub fn is_running(pid: u32) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
         .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::shell;
 use crate::graph::Day;
 use crate::output::terminal::{Format, ProgressMode};
 
@@ -47,6 +48,8 @@ pub struct Global {
 pub enum Command {
     /// Make what is stale: assets, and the partitions of them that need it
     Materialize(Materialize),
+    /// Make a set of (asset, partition): a range, what is missing, what failed
+    Backfill(Backfill),
     /// Show what materialize would do, and why
     Plan(Materialize),
     /// Where every asset stands
@@ -56,9 +59,11 @@ pub enum Command {
     /// The declared assets: list, show, graph
     #[command(subcommand)]
     Assets(Assets),
-    /// What was run: list, show, logs
+    /// What was run: list, show, logs, cancel, resume, retry
     #[command(subcommand)]
     Runs(Runs),
+    /// Watch and steer runs on a screen of their own
+    Tui(Tui),
     /// Ask a question in SQL
     Query(Query),
     /// Paths of an asset's current files, for other tools
@@ -87,6 +92,10 @@ pub enum Command {
     State(StateCommand),
     /// Check this installation and project
     Doctor(Doctor),
+    /// Print what makes a shell complete commands and asset names
+    Completions(Completions),
+    /// Write manual pages into a folder
+    Man(Man),
 }
 
 /// Which partitions.
@@ -110,7 +119,7 @@ pub struct Days {
 #[derive(Args, Debug, Clone)]
 pub struct Materialize {
     /// Assets: names with *, +upstream, downstream+, tag:, layer:, kind:, status:, and, or, not
-    #[arg(value_name = "SELECTION", conflicts_with = "all")]
+    #[arg(value_name = "SELECTION", conflicts_with = "all", add = shell::selections())]
     pub selection: Vec<String>,
     /// Every asset
     #[arg(long)]
@@ -127,13 +136,82 @@ pub struct Materialize {
     /// Newest days first
     #[arg(long)]
     pub reverse: bool,
+    /// Watch the run on a screen of its own
+    #[arg(long)]
+    pub tui: bool,
+}
+
+/// `backfill`.
+#[derive(Args, Debug, Clone)]
+pub struct Backfill {
+    /// Assets: names with *, +upstream, downstream+, tag:, layer:, kind:, status:, and, or, not
+    #[arg(value_name = "SELECTION", required = true, add = shell::selections())]
+    pub selection: Vec<String>,
+    /// Which days
+    #[command(flatten)]
+    pub days: Days,
+    /// Only partitions that were never made
+    #[arg(long)]
+    pub missing: bool,
+    /// Only partitions whose newest attempt failed, and what depends on them
+    #[arg(long)]
+    pub failed: bool,
+    /// Only partitions that are out of date
+    #[arg(long)]
+    pub stale: bool,
+    /// Fresh partitions too
+    #[arg(long, conflicts_with_all = ["missing", "failed", "stale"])]
+    pub force: bool,
+    /// Only show what would be done
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Newest days first
+    #[arg(long)]
+    pub reverse: bool,
+    /// At most so many steps at a time (default: [run] concurrency)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallel: Option<u16>,
+}
+
+/// `tui`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Tui {
+    /// Open on this run (default: the newest one at work, else the assets)
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<i64>,
+    /// Only watch: nothing can be started or stopped
+    #[arg(long)]
+    pub readonly: bool,
+    /// Colours
+    #[arg(long, value_enum, default_value_t)]
+    pub theme: ThemeName,
+    /// Draw with ASCII characters only
+    #[arg(long)]
+    pub ascii: bool,
+    /// Do not take the mouse from the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+}
+
+/// Which colours a screen has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ThemeName {
+    /// What suits the terminal: 16 colours, or none with NO_COLOR.
+    #[default]
+    Auto,
+    /// For dark backgrounds.
+    Dark,
+    /// For light backgrounds.
+    Light,
+    /// No colours.
+    None,
 }
 
 /// `status`.
 #[derive(Args, Debug)]
 pub struct Status {
     /// Only these assets
-    #[arg(value_name = "SELECTION")]
+    #[arg(value_name = "SELECTION", add = shell::selections())]
     pub selection: Vec<String>,
 }
 
@@ -141,6 +219,7 @@ pub struct Status {
 #[derive(Args, Debug)]
 pub struct Explain {
     /// The asset
+    #[arg(add = shell::assets())]
     pub asset: String,
     /// The day (not for an unpartitioned asset); default: the newest stale one
     #[arg(long, value_name = "DAY")]
@@ -153,12 +232,13 @@ pub enum Assets {
     /// All of them, with what they depend on
     List {
         /// Only these
-        #[arg(value_name = "SELECTION")]
+        #[arg(value_name = "SELECTION", add = shell::selections())]
         selection: Vec<String>,
     },
     /// One of them: columns, body, checks, versions
     Show {
         /// The asset
+        #[arg(add = shell::assets())]
         asset: String,
     },
     /// The graph
@@ -167,7 +247,7 @@ pub enum Assets {
         #[arg(long = "as", value_enum, default_value_t)]
         style: GraphStyle,
         /// Only these
-        #[arg(value_name = "SELECTION")]
+        #[arg(value_name = "SELECTION", add = shell::selections())]
         selection: Vec<String>,
     },
 }
@@ -209,6 +289,27 @@ pub enum Runs {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Ask a run to stop; what it has published stays
+    Cancel {
+        /// Its number (default: the newest run at work)
+        run: Option<i64>,
+    },
+    /// Go on with what a canceled or dead run did not finish
+    Resume {
+        /// Its number (default: the newest run that was canceled or died)
+        run: Option<i64>,
+    },
+    /// Make again what failed in a run, and what it blocked
+    Retry {
+        /// Its number (default: the newest run that failed)
+        run: Option<i64>,
+        /// Only what failed and what it blocked (the default)
+        #[arg(long)]
+        failed: bool,
+        /// Everything that the run did not finish, also what was canceled
+        #[arg(long, conflicts_with = "failed")]
+        from_failure: bool,
+    },
 }
 
 /// `query`.
@@ -228,6 +329,7 @@ pub struct Query {
 #[derive(Args, Debug)]
 pub struct Files {
     /// The asset
+    #[arg(add = shell::assets())]
     pub asset: String,
     /// Which days
     #[command(flatten)]
@@ -246,7 +348,7 @@ pub struct Validate {
 #[derive(Args, Debug)]
 pub struct Check {
     /// Only these assets
-    #[arg(value_name = "SELECTION")]
+    #[arg(value_name = "SELECTION", add = shell::selections())]
     pub selection: Vec<String>,
     /// Which days
     #[command(flatten)]
@@ -349,3 +451,18 @@ pub enum StateCommand {
 /// `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {}
+
+/// `completions`.
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// Which shell; for bash: source <(rxpulse completions bash)
+    #[arg(value_parser = ["bash", "zsh", "fish", "elvish", "powershell"])]
+    pub shell: String,
+}
+
+/// `man`.
+#[derive(Args, Debug)]
+pub struct Man {
+    /// The folder; made when it does not exist
+    pub dir: PathBuf,
+}

@@ -70,6 +70,7 @@ pub type Exit = Result<u8, CliError>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    super::shell::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -84,6 +85,8 @@ pub fn main() -> ExitCode {
     let json = matches!(global.format, Format::Json | Format::Ndjson);
     let result = match cli.command {
         Command::Materialize(args) => super::materialize::run(&global, &args),
+        Command::Backfill(args) => super::backfill::run(&global, &args),
+        Command::Tui(args) => super::tui::run(&global, &args),
         Command::Plan(args) => super::plan::run(&global, &args),
         Command::Status(args) => super::status::run(&global, &args),
         Command::Explain(args) => super::explain::run(&global, &args),
@@ -101,6 +104,8 @@ pub fn main() -> ExitCode {
         Command::Prune(args) => super::maintenance::prune(&global, &args),
         Command::State(args) => super::maintenance::state(&global, &args),
         Command::Doctor(args) => super::doctor::run(&global, &args),
+        Command::Completions(args) => super::shell::completions(&args),
+        Command::Man(args) => super::shell::man(&global, &args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::event::RunState;
 use crate::exec::{self, RunOptions, Signals, Told, World};
-use crate::graph::{Plan, Request, plan, with_system_inputs};
+use crate::graph::{AssetGraph, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs};
 use crate::output::progress::{Progress, words};
 use crate::output::terminal::{self, Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
 use crate::run_view::RunView;
 
-use super::args::{Global, Materialize};
+use super::args::{Days, Global, Materialize};
 use super::common::{self, CliError, Exit};
 
 /// A selection as partitions, and the plan for them.
@@ -22,31 +22,131 @@ pub struct Planned {
     pub plan: Plan,
 }
 
-/// Plans what the arguments ask for.
+/// Which partitions a run is asked for.
+pub enum Which {
+    /// By a selection and days; an empty selection is everything.
+    Selection {
+        /// The terms.
+        terms: Vec<String>,
+        /// Which days.
+        days: Days,
+        /// Of these, only those that stand so.
+        only: Only,
+    },
+    /// These: what a former run left.
+    Set(PartitionSet),
+}
+
+/// Where the partitions of a backfill must stand; nothing set means anywhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Only {
+    /// Never made.
+    pub missing: bool,
+    /// The newest attempt failed; with what depends on them.
+    pub failed: bool,
+    /// Out of date.
+    pub stale: bool,
+}
+
+impl Only {
+    fn any(self) -> bool {
+        self.missing || self.failed || self.stale
+    }
+}
+
+/// What a person asks a run for.
+pub struct Asked {
+    /// Which partitions.
+    pub which: Which,
+    /// Fresh ones too.
+    pub force: bool,
+    /// How it runs, and what is recorded of the request.
+    pub options: RunOptions,
+}
+
+impl Asked {
+    /// By the arguments of `materialize`.
+    pub fn materialize(args: &Materialize) -> Self {
+        let request = serde_json::json!({
+            "selection": args.selection,
+            "all": args.all,
+            "partitions": args.days.partitions,
+            "from": args.days.from,
+            "to": args.days.to,
+            "latest": args.days.latest,
+            "force": args.force,
+            "reverse": args.reverse,
+        });
+        Self {
+            which: Which::Selection {
+                terms: args.selection.clone(),
+                days: args.days.clone(),
+                only: Only::default(),
+            },
+            force: args.force,
+            options: RunOptions {
+                command: command_line(args),
+                request_json: request.to_string(),
+                newest_first: args.reverse,
+                parallel: None,
+            },
+        }
+    }
+}
+
+/// Plans what is asked for.
 pub fn planned(
     project: &Project,
-    args: &Materialize,
+    asked: &Asked,
     lake: Option<&crate::lake::Lake>,
     state: Option<&crate::state::State>,
     write: bool,
 ) -> Result<Planned, CliError> {
     let graph = &project.config.graph;
-    // Names first: a slip of the fingers should not wait for a look at the lake.
-    let days = common::day_set(&args.days, graph.days())?;
-    let by_status = common::uses_status(&args.selection)?;
-    if !by_status {
-        common::resolve(graph, &args.selection, &days, None)?;
-    }
-    let world = project.world(lake, state, write, args.force)?;
-    let statuses = match by_status {
-        true => Some(common::Statuses::read(graph, &world, state, lake.map(crate::lake::Lake::id))?),
-        false => None,
+    let selected = match &asked.which {
+        Which::Set(set) => Ok(set.clone()),
+        Which::Selection { terms, days, only } => {
+            // Names first: a slip of the fingers should not wait for a look at the lake.
+            let days = common::day_set(days, graph.days())?;
+            match only.any() || common::uses_status(terms)? {
+                true => Err((terms, days, *only)),
+                false => Ok(common::resolve(graph, terms, &days, None)?),
+            }
+        }
     };
-    let selected = common::resolve(graph, &args.selection, &days, statuses.as_ref())?;
+    let world = project.world(lake, state, write, asked.force)?;
+    let selected = match selected {
+        Ok(set) => set,
+        Err((terms, days, only)) => {
+            let statuses = common::Statuses::read(graph, &world, state, lake.map(crate::lake::Lake::id))?;
+            let set = common::resolve(graph, terms, &days, Some(&statuses))?;
+            if only.any() { narrowed(graph, &set, &statuses, only) } else { set }
+        }
+    };
     let selected = with_system_inputs(graph, &world.ledger, &world.seen, &selected);
-    let request = Request { selected, force: args.force };
+    let request = Request { selected, force: asked.force };
     let plan = plan(graph, &world.ledger, &world.seen, &request);
     Ok(Planned { world, plan })
+}
+
+/// The partitions of a set that stand as asked; what depends on failed ones comes along, since
+/// it could not be made without them.
+fn narrowed(graph: &AssetGraph, set: &PartitionSet, statuses: &common::Statuses, only: Only) -> PartitionSet {
+    let mut out = PartitionSet::empty(graph);
+    let mut failed = PartitionSet::empty(graph);
+    for asset in graph.indices() {
+        for slot in set.slots_of(asset) {
+            if only.failed && statuses.failed(asset, slot) {
+                failed.insert(asset, slot);
+            }
+            let word = statuses.word(asset, slot);
+            if only.missing && word == "missing" || only.stale && matches!(word, "stale" | "incomplete") {
+                out.insert(asset, slot);
+            }
+        }
+    }
+    out.union(&closure_down(graph, &failed));
+    out
 }
 
 /// Runs the command.
@@ -54,16 +154,23 @@ pub fn run(global: &Global, args: &Materialize) -> Exit {
     if args.dry_run {
         return super::plan::run(global, args);
     }
-    common::is_json(global.format)?;
     if args.selection.is_empty() && !args.all {
         return Err(CliError::Usage(
             "say what to make: --all, or a selection such as `fact_issue_daily`, `+layer:gold` or `status:stale`".into(),
         ));
     }
-    let project = common::open(global)?;
+    if args.tui {
+        return super::tui::materialize(global, args);
+    }
+    launch(global, &common::open(global)?, &Asked::materialize(args))
+}
+
+/// Plans what is asked for and makes it.
+pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
+    common::is_json(global.format)?;
     let lake = Arc::new(project.lake()?);
     let state = project.state()?;
-    let Planned { mut world, plan, .. } = planned(&project, args, Some(&lake), Some(&state), true)?;
+    let Planned { mut world, plan } = planned(project, asked, Some(&lake), Some(&state), true)?;
     world.settle_touched(&lake, exec::now_ms())?;
     for note in &world.notes {
         if !global.quiet {
@@ -74,21 +181,7 @@ pub fn run(global: &Global, args: &Materialize) -> Exit {
         world.remember(&state, lake.id())?;
         return nothing_to_do(global, &plan);
     }
-    let options = RunOptions {
-        command: command_line(args),
-        request_json: serde_json::json!({
-            "selection": args.selection,
-            "all": args.all,
-            "partitions": args.days.partitions,
-            "from": args.days.from,
-            "to": args.days.to,
-            "latest": args.days.latest,
-            "force": args.force,
-        })
-        .to_string(),
-        newest_first: args.reverse,
-    };
-    execute(global, &project, lake, &state, &mut world, &plan, &options)
+    execute(global, project, lake, &state, &mut world, &plan, &asked.options)
 }
 
 /// Runs a plan, shows it, and tells how it went. Gives the exit code.
@@ -192,7 +285,20 @@ pub fn command_line(args: &Materialize) -> String {
     if args.all {
         out.push_str(" --all");
     }
-    for term in &args.selection {
+    out.push_str(&request_line(&args.selection, &args.days));
+    if args.force {
+        out.push_str(" --force");
+    }
+    if args.reverse {
+        out.push_str(" --reverse");
+    }
+    out
+}
+
+/// A selection and days as a person would type them, with a space before.
+pub fn request_line(selection: &[String], days: &Days) -> String {
+    let mut out = String::new();
+    for term in selection {
         let plain = term.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+:-".contains(&b));
         if plain {
             out.push_str(&format!(" {term}"));
@@ -200,23 +306,17 @@ pub fn command_line(args: &Materialize) -> String {
             out.push_str(&format!(" '{}'", term.replace('\'', "'\\''")));
         }
     }
-    for day in &args.days.partitions {
+    for day in &days.partitions {
         out.push_str(&format!(" --partition {day}"));
     }
-    if let Some(day) = args.days.from {
+    if let Some(day) = days.from {
         out.push_str(&format!(" --from {day}"));
     }
-    if let Some(day) = args.days.to {
+    if let Some(day) = days.to {
         out.push_str(&format!(" --to {day}"));
     }
-    if let Some(n) = args.days.latest {
+    if let Some(n) = days.latest {
         out.push_str(&format!(" --latest {n}"));
-    }
-    if args.force {
-        out.push_str(" --force");
-    }
-    if args.reverse {
-        out.push_str(" --reverse");
     }
     out
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod assets;
+mod backfill;
 mod check;
 mod common;
 mod doctor;
@@ -17,9 +18,13 @@ mod plan;
 mod quarantine;
 mod query;
 mod runs;
+mod shell;
 mod status;
+mod steer;
+mod tui;
 mod validate;
 mod words;
 
 pub use args::Cli;
 pub use common::{CliError, main};
+pub(crate) use plan::reason;

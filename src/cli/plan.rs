@@ -9,15 +9,20 @@ use crate::output::{sanitize, text};
 
 use super::args::{Global, Materialize};
 use super::common::{self, Exit};
-use super::materialize::{Planned, planned};
+use super::materialize::{Asked, Planned, planned};
+use crate::project::Project;
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Materialize) -> Exit {
+    show(global, &common::open(global)?, &Asked::materialize(args))
+}
+
+/// Shows what a run of what is asked for would do.
+pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
     let json = common::is_json(global.format)?;
-    let project = common::open(global)?;
     let lake = project.lake_if_any()?;
     let state = project.state_if_any()?;
-    let Planned { world, plan, .. } = planned(&project, args, lake.as_ref(), state.as_ref(), false)?;
+    let Planned { world, plan, .. } = planned(project, asked, lake.as_ref(), state.as_ref(), false)?;
     let graph = &project.config.graph;
     if json {
         common::print_json(global.format, &as_json(graph, &plan, &world))?;

@@ -190,8 +190,12 @@ fn replay(
     }
     let plan: Plan = plan(graph, &world.ledger, &world.seen, &Request { selected, force: false });
     let before: u64 = windows.iter().map(|(_, o)| o.counts.quarantined_total()).sum();
-    let options =
-        RunOptions { command: "quarantine replay".into(), request_json: "{}".into(), newest_first: false };
+    let options = RunOptions {
+        command: "quarantine replay".into(),
+        request_json: "{}".into(),
+        newest_first: false,
+        parallel: None,
+    };
     super::materialize::execute(global, project, lake, &state, &mut world, &plan, &options)?;
     let after: u64 = world
         .memory

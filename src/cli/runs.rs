@@ -1,7 +1,8 @@
 //! `rxpulse runs`: what was run, and what it did.
 
-use crate::event::{Event, StepState, Target};
+use crate::event::{StepState, Target};
 use crate::exec::now_ms;
+use crate::output::event_line::line;
 use crate::output::terminal::{self, dim, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
@@ -9,6 +10,7 @@ use crate::state::{RunId, RunLife, RunRow, State, StepFilter};
 
 use super::args::{Global, Runs};
 use super::common::{self, CliError, Exit};
+use super::steer::life;
 
 /// A run's state in colour.
 pub fn life_word(life: RunLife) -> String {
@@ -38,6 +40,11 @@ pub fn run(global: &Global, args: &Runs) -> Exit {
         Runs::List { limit } => list(global, &project, &state, *limit),
         Runs::Show { run, state: states } => show(global, &project, &state, *run, states),
         Runs::Logs { run, follow } => logs(global, &project, &state, *run, *follow),
+        Runs::Cancel { run } => super::steer::cancel(global, &project, &project.state()?, *run),
+        Runs::Resume { run } => super::steer::resume(global, &project, &project.state()?, *run),
+        Runs::Retry { run, from_failure, .. } => {
+            super::steer::retry(global, &project, &project.state()?, *run, *from_failure)
+        }
     }
 }
 
@@ -60,7 +67,7 @@ fn list(global: &Global, project: &Project, state: &State, limit: u32) -> Exit {
             .iter()
             .map(|r| {
                 let mut value = serde_json::to_value(r).unwrap_or_default();
-                value["life"] = serde_json::json!(r.effective(now_ms(), project.config.run.lease_ms));
+                value["life"] = serde_json::json!(life(r, project));
                 value
             })
             .collect();
@@ -73,7 +80,7 @@ fn list(global: &Global, project: &Project, state: &State, limit: u32) -> Exit {
             let end = r.finished_ms.unwrap_or(now_ms());
             vec![
                 r.id.to_string(),
-                life_word(r.effective(now_ms(), project.config.run.lease_ms)),
+                life_word(life(r, project)),
                 text::moment(r.started_ms),
                 text::duration((end - r.started_ms).max(0) as u64),
                 text::count(r.counts.succeeded),
@@ -105,7 +112,7 @@ fn show(global: &Global, project: &Project, state: &State, run: Option<i64>, sta
     }
     let filter = StepFilter { states: wanted, ..StepFilter::default() };
     let steps = state.steps(row.id, &filter)?;
-    let life = row.effective(now_ms(), project.config.run.lease_ms);
+    let life = life(&row, project);
     if json {
         let mut value = serde_json::to_value(&row)?;
         value["life"] = serde_json::json!(life);
@@ -194,51 +201,11 @@ fn logs(global: &Global, project: &Project, state: &State, run: Option<i64>, fol
         }
         let now = state.run(row.id)?;
         let live = now.is_some_and(|r| {
-            matches!(
-                r.effective(now_ms(), project.config.run.lease_ms),
-                RunLife::Running | RunLife::Canceling | RunLife::Queued
-            )
+            matches!(life(&r, project), RunLife::Running | RunLife::Canceling | RunLife::Queued)
         });
         if !follow || !live {
             return Ok(0);
         }
         std::thread::sleep(std::time::Duration::from_millis(200));
-    }
-}
-
-/// One event as a line.
-pub fn line(event: &Event) -> String {
-    match event {
-        Event::RunStarted { command, steps } => {
-            format!("run started: {} ({})", sanitize::line(command), text::plural(*steps, "step"))
-        }
-        Event::StepStarted { step, attempt: 1 } => format!("started {}", sanitize::line(&step.to_string())),
-        Event::StepStarted { step, attempt } => {
-            format!("started {} (attempt {attempt})", sanitize::line(&step.to_string()))
-        }
-        Event::StepRetry { step, attempt, error, wait_ms } => format!(
-            "{} {} attempt {attempt}: {}; again in {}",
-            yellow("retry"),
-            sanitize::line(&step.to_string()),
-            sanitize::line(error),
-            text::duration(*wait_ms)
-        ),
-        Event::StepFinished { step, state, stats, message, elapsed_ms, .. } => {
-            let word = match state {
-                StepState::Succeeded => green("succeeded"),
-                StepState::Skipped => dim("fresh"),
-                StepState::Failed => red("failed"),
-                other => yellow(other.as_str()),
-            };
-            let rows = stats.rows_out.map(|n| format!(", {}", text::plural(n, "row"))).unwrap_or_default();
-            let took =
-                if *elapsed_ms > 0 { format!(" in {}", text::duration(*elapsed_ms)) } else { String::new() };
-            let message = message.as_deref().map(|m| format!(": {}", sanitize::line(m))).unwrap_or_default();
-            format!("{word} {}{took}{rows}{message}", sanitize::line(&step.to_string()))
-        }
-        Event::Log { level, message, .. } => format!("{level}: {}", sanitize::line(message)),
-        Event::RunFinished { state, elapsed_ms } => {
-            format!("run {} in {}", state.as_str(), text::duration(*elapsed_ms))
-        }
     }
 }

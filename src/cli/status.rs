@@ -129,8 +129,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
         out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
     }
     if let Some(run) = latest {
-        let ttl = project.config.run.lease_ms;
-        let life = run.effective(crate::exec::now_ms(), ttl);
+        let life = super::steer::life(&run, &project);
         out.push_str(&format!(
             "Latest run {}: {} · {}\n",
             run.id,

@@ -52,6 +52,8 @@ pub struct RunOptions {
     pub request_json: String,
     /// Newest days first.
     pub newest_first: bool,
+    /// Steps at a time; the configuration's number when absent.
+    pub parallel: Option<usize>,
 }
 
 /// How a run ended.
@@ -153,7 +155,7 @@ pub async fn run(
     })?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let limits = Limits {
-        concurrency: res_config.run.concurrency,
+        concurrency: options.parallel.unwrap_or(res_config.run.concurrency).max(1),
         pools: pools(res),
         group_bytes: res_config.run.group_bytes,
         group_days: GROUP_DAYS,
@@ -256,12 +258,6 @@ pub fn host() -> String {
     name.nodename().to_string_lossy().chars().take(64).collect()
 }
 
-/// Whether a process of this machine is there.
-fn alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
 /// How long a step held by another run waits before it asks again.
 const LATER: Duration = Duration::from_millis(200);
 
@@ -331,6 +327,11 @@ impl Loop<'_> {
                     });
                     (self.tell)(Told::Live(live));
                     (self.tell)(Told::Tick);
+                    // Somebody may ask from another process; a read costs microseconds and waits
+                    // for nobody, a heartbeat writes and is rare.
+                    if !self.canceled && self.state.orders(self.run)?.cancel {
+                        self.cancel_all()?;
+                    }
                 }
                 code = signals.receiver.recv() => {
                     if self.canceled && signal.is_some() {
@@ -397,7 +398,7 @@ impl Loop<'_> {
         for outcome in &outcomes {
             if let LeaseOutcome::HeldBy { run, pid, host: theirs, .. } = outcome
                 && *theirs == host()
-                && !alive(*pid)
+                && !crate::scratch::is_running(*pid)
                 && buried.insert(*run)
             {
                 self.state.mark_dead(*run, now_ms())?;

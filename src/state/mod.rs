@@ -29,7 +29,7 @@ pub use lease::LeaseOutcome;
 pub use ledger::{LedgerRead, Published};
 pub use read::{EventRow, Failure, StepFilter, StepRow};
 pub use record::Batch;
-pub use run::{NewRun, Orders, RunId, RunLife, RunRow, StepCounts};
+pub use run::{DIED, NewRun, Orders, RunId, RunLife, RunRow, StepCounts};
 
 #[cfg(test)]
 mod tests;

@@ -211,7 +211,20 @@ impl State {
         })
     }
 
-    /// Asks a run to stop; it learns so at its next heartbeat. False when it has ended already.
+    /// What a run is told, without saying that it is alive: a read that waits for no writer.
+    ///
+    /// # Errors
+    /// [`StateError::UnknownRun`]; as any read.
+    pub fn orders(&self, run: RunId) -> Result<Orders, StateError> {
+        self.read("read what a run is told", |conn| {
+            conn.prepare_cached("SELECT cancel, finished_ms IS NOT NULL FROM runs WHERE id = ?1")?
+                .query_row([run.0], |r| Ok(Orders { cancel: r.get(0)?, over: r.get(1)? }))
+                .optional()?
+                .ok_or(Fault::UnknownRun(run))
+        })
+    }
+
+    /// Asks a run to stop; it learns so within a moment. False when it has ended already.
     ///
     /// # Errors
     /// [`StateError::UnknownRun`]; as any write.
@@ -310,7 +323,7 @@ pub(super) fn finish(
 }
 
 /// What a step and a run that nobody finished say of themselves.
-const DIED: &str = "the process died";
+pub const DIED: &str = "the process died";
 
 /// Ends a run whose process died. False when it had ended.
 pub(super) fn bury(conn: &Connection, run: RunId, now_ms: i64) -> Result<bool, Fault> {

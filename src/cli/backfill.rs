@@ -1,0 +1,71 @@
+//! `rxpulse backfill`: a run over a set of (asset, partition).
+//!
+//! The set is recorded with the run: one bad day never stops the others, and `runs resume` and
+//! `runs retry` know what is left.
+
+use crate::exec::RunOptions;
+
+use super::args::{Backfill, Global};
+use super::common::{self, Exit};
+use super::materialize::{Asked, Only, Which, launch, request_line};
+
+/// Runs the command.
+pub fn run(global: &Global, args: &Backfill) -> Exit {
+    let project = common::open(global)?;
+    let asked = asked(args);
+    if args.dry_run {
+        return super::plan::show(global, &project, &asked);
+    }
+    launch(global, &project, &asked)
+}
+
+fn asked(args: &Backfill) -> Asked {
+    let request = serde_json::json!({
+        "backfill": true,
+        "selection": args.selection,
+        "partitions": args.days.partitions,
+        "from": args.days.from,
+        "to": args.days.to,
+        "latest": args.days.latest,
+        "missing": args.missing,
+        "failed": args.failed,
+        "stale": args.stale,
+        "force": args.force,
+        "reverse": args.reverse,
+        "parallel": args.parallel,
+    });
+    Asked {
+        which: Which::Selection {
+            terms: args.selection.clone(),
+            days: args.days.clone(),
+            only: Only { missing: args.missing, failed: args.failed, stale: args.stale },
+        },
+        force: args.force,
+        options: RunOptions {
+            command: command_line(args),
+            request_json: request.to_string(),
+            newest_first: args.reverse,
+            parallel: args.parallel.map(usize::from),
+        },
+    }
+}
+
+/// The arguments as a person would type them.
+fn command_line(args: &Backfill) -> String {
+    let mut out = String::from("backfill");
+    out.push_str(&request_line(&args.selection, &args.days));
+    let flags = [
+        (args.missing, "missing"),
+        (args.failed, "failed"),
+        (args.stale, "stale"),
+        (args.force, "force"),
+        (args.reverse, "reverse"),
+    ];
+    for (_, flag) in flags.into_iter().filter(|(set, _)| *set) {
+        out.push_str(&format!(" --{flag}"));
+    }
+    if let Some(n) = args.parallel {
+        out.push_str(&format!(" --parallel {n}"));
+    }
+    out
+}
