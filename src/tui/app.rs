@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use crate::graph::Day;
+use crate::output::text;
 use crate::state::{RunId, RunLife};
 
 use super::heat::{self, Zoom};
@@ -672,9 +673,9 @@ impl App {
         if let Some(rows) = asset.rows.get(self.day).copied().flatten() {
             out.push_str(&format!(
                 "\n{}, generation {}, published {} UTC",
-                crate::output::text::plural(rows, "row"),
+                text::plural(rows, "row"),
                 asset.generations.get(self.day).copied().unwrap_or(0),
-                crate::output::text::moment(asset.published.get(self.day).copied().unwrap_or(0)),
+                text::moment(asset.published.get(self.day).copied().unwrap_or(0)),
             ));
         }
         if let Some(why) = asset.why.get(&self.day) {
@@ -725,16 +726,21 @@ impl App {
                 if run.life == RunLife::Dead || run.row.message.as_deref() == Some(crate::state::DIED) {
                     argv.push("--from-failure".into());
                 }
-                self.popup = Some(Popup::Confirm {
-                    question: format!(
-                        "Make again what run {} left: {} failed, {} blocked, {} canceled?",
+                let counts = run.row.counts;
+                let question = match verb {
+                    "retry" if argv.len() == 3 => format!(
+                        "Make again what failed in run {}: {} failed, {} blocked?",
                         run.row.id,
-                        run.row.counts.failed,
-                        run.row.counts.upstream_failed,
-                        run.row.counts.canceled
+                        text::plural(counts.failed, "step"),
+                        text::count(counts.upstream_failed)
                     ),
-                    argv,
-                });
+                    _ => format!(
+                        "Go on with what run {} left: {}?",
+                        run.row.id,
+                        text::plural(run.row.steps.saturating_sub(counts.succeeded + counts.skipped), "step")
+                    ),
+                };
+                self.popup = Some(Popup::Confirm { question, argv });
                 Effect::None
             }
             (_, _) => match self.chosen_asset() {
