@@ -138,7 +138,9 @@ impl Viewer {
         stop: &AtomicBool,
         mouse: bool,
     ) -> io::Result<()> {
-        let mut dirty = true;
+        // At once, before anything is read.
+        terminal.draw(|frame| draw(app, frame))?;
+        let mut dirty = false;
         let mut drawn = Instant::now();
         let mut second = 0;
         loop {
