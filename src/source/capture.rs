@@ -97,6 +97,18 @@ impl CaptureContext {
         (Day((ms.saturating_add(ahead)).div_euclid(86_400_000) as i32), ahead)
     }
 
+    /// The first millisecond of a day of the project, and that of the day after it.
+    pub fn day_bounds(&self, day: Day) -> (i64, i64) {
+        let start = |day: Day| {
+            let midnight = day.date().at(0, 0, 0, 0);
+            self.timezone
+                .to_ambiguous_timestamp(midnight)
+                .compatible()
+                .map_or(i64::from(day.0) * 86_400_000, jiff::Timestamp::as_millisecond)
+        };
+        (start(day), start(Day(day.0 + 1)))
+    }
+
     /// The project's day of now.
     pub fn today(&self) -> Day {
         self.day_of(self.now_ms).0
@@ -472,6 +484,11 @@ impl Capture {
     /// The account so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// What bronze holds; only posts that this reading has not met yet may be added.
+    pub(super) fn known_mut(&mut self) -> &mut KnownIndex {
+        &mut self.known
     }
 
     pub(super) fn counts_mut(&mut self) -> &mut Counts {
