@@ -164,6 +164,9 @@ pub struct StepStats {
     /// Bytes published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Requests made over the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
     /// The number of the manifest published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,

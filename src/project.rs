@@ -10,7 +10,7 @@ use crate::config::{self, Body, Choices, Config, Hooks, SqlFacts, Texts, WordFac
 use crate::diagnostic::{Problem, Severity, SourceText, TextProblem};
 use crate::engine::{self, Engine, EngineOptions, Grouping, TextTools};
 use crate::enrich::Embedded;
-use crate::exec::{self, AssetShape, FilesCache, Resources, Sight, World, WorldError};
+use crate::exec::{self, AssetShape, Clients, FilesCache, Resources, Sight, World, WorldError};
 use crate::graph::{AssetIdx, Partitioning};
 use crate::lake::{Lake, LakeError};
 use crate::state::{State, StateError};
@@ -337,6 +337,7 @@ impl Project {
             embedded: Arc::new(Embedded::new()),
             shapes,
             files: FilesCache::default(),
+            clients: Clients::default(),
         })
     }
 }
@@ -469,6 +470,6 @@ fn adapter_version(source: &config::SourceConfig, privacy: &config::PrivacyConfi
             Err(why) => why,
         },
         config::SourceKind::Sample(_) => format!("{} {privacy}", crate::source::SAMPLE_VERSION),
-        config::SourceKind::NotYet { type_name } => type_name.clone(),
+        kind => format!("{} {privacy}", crate::source::network_version(kind.type_name())),
     }
 }

@@ -10,6 +10,7 @@ use crate::lake::{Lake, Manifest};
 use crate::output::terminal::{self, bold, dim, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
+use crate::source::Reach;
 
 use super::args::{Explain, Global};
 use super::common::{self, CliError, Exit};
@@ -84,7 +85,10 @@ fn coverage(teller: &Teller<'_>, asset: AssetIdx, partition: PartitionKey) -> Ve
         .coverage(teller.graph, day)
         .into_iter()
         .map(|c| {
-            let status = if c.complete { green("complete") } else { yellow("partial") };
+            let status = match c.status {
+                Reach::Complete => green("complete"),
+                other => yellow(other.as_str()),
+            };
             let reason = c.reason.map(|r| format!(" ({r})")).unwrap_or_default();
             format!("coverage: {} by {}: {status}{reason}\n", c.platform, c.source)
         })

@@ -9,6 +9,7 @@ use super::code::CodeParts;
 use super::hooks::{Hooks, WordFacts};
 use super::model::*;
 use super::model_asset::*;
+use super::model_source::*;
 use super::parse::{Choices, Draft, Texts};
 use super::reader::{Sink, error, hint, list, warning};
 use super::spot::Located;
@@ -28,7 +29,7 @@ pub(super) fn names(draft: &Draft, strict: bool, sink: &Sink) {
     let mut default_provider_used = false;
     for asset in &draft.assets.drafts {
         for name in &asset.sources {
-            source_name(draft, asset, name, &sources, strict, sink);
+            source_name(draft, name, &sources, sink);
             if let Some(other) = captured.insert(&name.value, &asset.key) {
                 sink.at(
                     &name.spot,
@@ -71,14 +72,7 @@ pub(super) fn names(draft: &Draft, strict: bool, sink: &Sink) {
     }
 }
 
-fn source_name(
-    draft: &Draft,
-    asset: &AssetDraft,
-    name: &Located<String>,
-    known: &[&str],
-    strict: bool,
-    sink: &Sink,
-) {
+fn source_name(draft: &Draft, name: &Located<String>, known: &[&str], sink: &Sink) {
     match draft.sources.iter().find(|s| s.name == name.value) {
         // A source whose `type` is wrong was refused at its own place.
         None if draft.source_names.contains(&name.value) => {}
@@ -89,12 +83,6 @@ fn source_name(
                 hint(&name.value, known.iter().copied()),
                 name.value
             )),
-        ),
-        Some(SourceConfig { kind: SourceKind::NotYet { type_name }, .. }) if strict => sink.at(
-            &name.spot,
-            error(format!("sources of type \"{type_name}\" are not available in this version"))
-                .label(format!("used by [assets.{}]", asset.key))
-                .help("declaring one is fine; capture from \"files\" or \"sample\" sources"),
         ),
         Some(_) => {}
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{BrandDef, PrivacyConfig, Provider, SourceConfig};
+use super::model::{BrandDef, PrivacyConfig, Provider};
+use super::model_source::SourceConfig;
 use crate::diagnostic::{Problem, SourceText, TextProblem};
 
 /// The functions that [`super::parse`] calls.

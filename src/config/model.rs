@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model_asset::AssetConfig;
+use super::model_source::SourceConfig;
 use super::spot::{Located, Spot};
 use crate::diagnostic::SourceText;
-use crate::envelope::PostType;
 use crate::graph::{AssetGraph, AssetIdx, Day, DayRange};
 
 /// A checked project.
@@ -167,88 +167,6 @@ pub struct BrandDef {
     pub match_platforms: Vec<Located<String>>,
     /// Where the brand is named.
     pub spot: Spot,
-}
-
-/// One `[sources.NAME]`.
-#[derive(Clone, Debug)]
-pub struct SourceConfig {
-    /// Its name, safe as a folder name.
-    pub name: String,
-    /// Where it is named.
-    pub spot: Spot,
-    /// What it is.
-    pub kind: SourceKind,
-    /// The platforms it captures; empty when it captures several or it shows on reading.
-    pub platform: Option<String>,
-    /// Whether a day without it is not covered.
-    pub required: bool,
-    /// A day is looked at again until this long after its end, in milliseconds.
-    pub settle_ms: i64,
-    /// Sources that step in when it cannot be reached.
-    pub fallback: Vec<String>,
-}
-
-/// The kinds of sources.
-#[derive(Clone, Debug)]
-pub enum SourceKind {
-    /// Files that match a glob.
-    Files(FilesConfig),
-    /// The seeded generator.
-    Sample(SampleConfig),
-    /// Declared and checked in shape, but not built into this version.
-    NotYet {
-        /// The word after `type`.
-        type_name: String,
-    },
-}
-
-/// A `files` source.
-#[derive(Clone, Debug)]
-pub struct FilesConfig {
-    /// Patterns of paths, relative to the project or absolute.
-    pub glob: Vec<Located<String>>,
-    /// How a record is read.
-    pub format: FileFormat,
-    /// The days it is complete for; by default from the first to the last day seen.
-    pub covers: Option<DayRange>,
-    /// Longest record in bytes; longer ones are quarantined.
-    pub max_record_bytes: u64,
-}
-
-/// How a record of a file is read.
-#[derive(Clone, Debug)]
-pub enum FileFormat {
-    /// Reddit's objects, bare or in listings.
-    Reddit,
-    /// Named columns.
-    Generic {
-        /// The site the posts are from.
-        platform: String,
-        /// What the records are.
-        post_type: PostType,
-        /// Envelope field → column, in the order written.
-        map: Vec<(String, Located<ColumnExpr>)>,
-    },
-}
-
-/// Where the value of an envelope field comes from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ColumnExpr {
-    /// A column or key of the record.
-    Column(String),
-    /// The same text for every record.
-    Literal(String),
-}
-
-/// A `sample` source.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SampleConfig {
-    /// Posts of an average day.
-    pub posts_per_day: u32,
-    /// Another seed, other posts.
-    pub seed: u64,
-    /// Malformed records in a thousand.
-    pub malformed_per_mille: u32,
 }
 
 /// Who labels posts.

@@ -7,6 +7,7 @@ use super::asset::{Assets, assets};
 use super::build;
 use super::hooks::Hooks;
 use super::model::*;
+use super::model_source::*;
 use super::reader::{Fields, Sink, error, hint, list};
 use super::settings::{self, ProjectDraft};
 use super::source::sources;

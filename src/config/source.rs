@@ -2,15 +2,16 @@
 
 use globset::GlobBuilder;
 
-use super::model::*;
+use super::model_source::*;
 use super::reader::{Fields, error, hint, list};
 use super::settings::name_like_an_asset;
+use super::source_net;
 use super::spot::Located;
 use super::tree::Value;
 use crate::envelope::PostType;
 use crate::graph::{Day, DayRange};
 
-/// The kinds that this version can read, then those it only knows by name.
+/// The kinds of sources.
 const TYPES: [(&str, &str); 7] = [
     ("files", "files"),
     ("sample", "sample"),
@@ -71,10 +72,18 @@ pub(super) fn sources(root: &mut Fields<'_>) -> Vec<SourceConfig> {
         let Some(type_name) = type_name else { continue };
         let platform = f.text("platform").filter(|p| name_like_an_asset(&f, &p.value, &p.spot, "platform"));
         let platform = platform.map(|p| p.value);
+        let (mut every_ms, mut allow_hosts) = (0, Vec::new());
+        if !matches!(type_name.value, "files" | "sample") {
+            (every_ms, allow_hosts) = source_net::common(&mut f, type_name.value);
+        }
         let (kind, default_platform) = match type_name.value {
             "files" => files(&mut f, platform.as_deref()),
             "sample" => (sample(&mut f), None),
-            other => (not_yet(&mut f, other), platform_of(other)),
+            "reddit" => (source_net::reddit(&mut f, &mut allow_hosts), Some("reddit")),
+            "reddit_archive" => (source_net::archive(&mut f, &mut allow_hosts), Some("reddit")),
+            "app_store" => (source_net::app_store(&mut f, &mut allow_hosts), Some("app_store")),
+            "feed" => (source_net::feed(&mut f), Some("web")),
+            _ => (source_net::crawl(&mut f, &entry.at), Some("web")),
         };
         f.finish();
         out.push(SourceConfig {
@@ -85,17 +94,11 @@ pub(super) fn sources(root: &mut Fields<'_>) -> Vec<SourceConfig> {
             required,
             settle_ms,
             fallback: fallback.into_iter().map(|t| t.value).collect(),
+            every_ms,
+            allow_hosts,
         });
     }
     out
-}
-
-fn platform_of(type_name: &str) -> Option<&'static str> {
-    match type_name {
-        "reddit" | "reddit_archive" => Some("reddit"),
-        "app_store" => Some("app_store"),
-        _ => None,
-    }
 }
 
 fn sample(f: &mut Fields<'_>) -> SourceKind {
@@ -107,7 +110,8 @@ fn sample(f: &mut Fields<'_>) -> SourceKind {
 }
 
 fn files(f: &mut Fields<'_>, platform: Option<&str>) -> (SourceKind, Option<&'static str>) {
-    let glob = globs(f);
+    f.need("glob", "which files, for example glob = \"in/**/*.{ndjson,csv,zst,gz}\"");
+    let glob = globs(f, "glob");
     let generic = f.choice("format", &[("reddit", false), ("generic", true)]);
     f.need("format", "\"reddit\" for Reddit's own objects, \"generic\" with a `map` for anything else");
     let covers = covers(f);
@@ -178,18 +182,18 @@ fn files(f: &mut Fields<'_>, platform: Option<&str>) -> (SourceKind, Option<&'st
     (SourceKind::Files(FilesConfig { glob, format, covers, max_record_bytes }), default_platform)
 }
 
-fn globs(f: &mut Fields<'_>) -> Vec<Located<String>> {
-    f.need("glob", "which files, for example glob = \"in/**/*.{ndjson,csv,zst,gz}\"");
-    let Some(entry) = f.entry("glob") else { return Vec::new() };
+/// One pattern of files, or several.
+pub(super) fn globs(f: &mut Fields<'_>, key: &'static str) -> Vec<Located<String>> {
+    let Some(entry) = f.entry(key) else { return Vec::new() };
     let globs = match &entry.node.value {
-        Value::Array(_) => f.some_texts("glob").unwrap_or_default(),
-        _ => f.text("glob").into_iter().collect(),
+        Value::Array(_) => f.some_texts(key).unwrap_or_default(),
+        _ => f.text(key).into_iter().collect(),
     };
     for glob in &globs {
         if let Err(why) = GlobBuilder::new(&glob.value).literal_separator(true).build() {
             f.sink().at(
                 &glob.spot,
-                error(format!("`{}` is not a pattern of files: {}", f.path_of("glob"), why.kind()))
+                error(format!("`{}` is not a pattern of files: {}", f.path_of(key), why.kind()))
                     .help("`*` is any part of a name, `**` any folders, `{a,b}` either"),
             );
         }
@@ -266,43 +270,4 @@ fn map(f: &mut Fields<'_>) -> Vec<(String, Located<ColumnExpr>)> {
         out.push((field.to_string(), Located::new(expr, entry.node.spot.clone())));
     }
     out
-}
-
-/// The shape of sources that this version only knows by name.
-fn not_yet(f: &mut Fields<'_>, type_name: &str) -> SourceKind {
-    match type_name {
-        "reddit" => {
-            f.env_name("client_id_env");
-            f.env_name("client_secret_env");
-            f.need("client_id_env", "the environment variable that holds the app's id");
-            f.text("user_agent");
-            f.need("user_agent", "Reddit asks for one: \"linux:rxpulse:0.1 (by /u/your_name)\"");
-            f.some_texts("subreddits");
-            f.some_texts("queries");
-            f.choice("comments", &[("none", 0), ("matched_posts", 1), ("stream", 2)]);
-            f.url("base_url");
-            f.url("token_url");
-        }
-        "reddit_archive" => {
-            f.some_texts("subreddits");
-            f.url("base_url");
-            f.duration("min_age");
-            f.text("dumps");
-        }
-        "app_store" => {
-            f.text("app_id");
-            f.need("app_id", "the number in the app's address in the store");
-            f.some_texts("countries");
-        }
-        "feed" => {
-            f.urls("urls");
-            f.need("urls", "the addresses of the feeds");
-        }
-        _ => {
-            f.urls("urls");
-            f.need("urls", "the addresses to start from");
-            f.text("user_agent");
-        }
-    }
-    SourceKind::NotYet { type_name: type_name.to_string() }
 }

@@ -16,10 +16,12 @@ use crate::event::StepStats;
 use crate::graph::{AssetIdx, CodeVersion, DayRange, Fingerprint, Outcome, PartitionKey, Window};
 use crate::lake::{Commit, CommitError, Content, Manifest, ManifestDraft, NewObject};
 use crate::source::{
-    Capture, CaptureContext, Counts, FileRecord, KnownIndex, Quarantined, SourceError, SpoolObject,
+    Capture, CaptureContext, Counts, FileRecord, FilesDef, Forgotten, Gone, KnownIndex, Quarantined,
+    SourceError, SpoolObject, Stream, Tombstone,
 };
 use crate::state::Published;
 
+use super::forgotten::{Applied, FORGET};
 use super::resources::Resources;
 use super::sources::{self, SourceDays};
 use super::step::Failure;
@@ -41,9 +43,15 @@ pub struct Observation {
     pub window: String,
     /// The account.
     pub counts: Counts,
+    /// For streams of the network: how far they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Stream>,
     /// For files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileRecord>,
+    /// The last record of tombstones that the source has lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<u64>,
     /// The record that lists what was set aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<u64>,
@@ -64,7 +72,18 @@ pub struct CaptureJob {
     pub now_ms: i64,
     /// What bronze holds of the source.
     pub days: SourceDays,
+    /// What the last reading of the stream left behind.
+    pub stream: Option<Stream>,
+    /// What must not come back.
+    pub forgotten: Arc<Forgotten>,
+    /// Of that, what the source may still hold.
+    pub pending: Vec<Tombstone>,
+    /// The last record of tombstones.
+    pub buried: u64,
 }
+
+/// A record of tombstones: its number and what stands in it.
+pub type Buried = (u64, Vec<Tombstone>);
 
 /// What a capture did.
 #[derive(Clone, Debug)]
@@ -72,11 +91,15 @@ pub struct CaptureDone {
     /// Manifests published, for the ledger.
     pub published: Vec<Published>,
     /// What was read.
-    pub observation: Option<(u64, Observation)>,
+    pub observations: Vec<(u64, Observation)>,
+    /// Posts found deleted, with the number of their record.
+    pub tombstones: Option<Buried>,
     /// Numbers.
     pub stats: StepStats,
     /// Something worth telling.
     pub message: Option<String>,
+    /// Why the reading failed, though what it had by then is kept.
+    pub failed: Option<String>,
 }
 
 /// Whether captures of a source must not run side by side: files may hold the same days.
@@ -84,11 +107,11 @@ pub fn takes_turns(source: &SourceConfig) -> bool {
     !matches!(source.kind, SourceKind::Sample(_))
 }
 
-fn failed(message: impl std::fmt::Display) -> Failure {
+pub(super) fn failed(message: impl std::fmt::Display) -> Failure {
     Failure::Failed { message: message.to_string(), checks: Vec::new(), passing: false }
 }
 
-fn source_failed(error: SourceError) -> Failure {
+pub(super) fn source_failed(error: SourceError) -> Failure {
     match error {
         SourceError::Canceled => Failure::Canceled,
         other => failed(other),
@@ -103,33 +126,40 @@ pub fn run(
     res: &Resources,
     job: &CaptureJob,
     progress: &(dyn Fn(Progress) + Sync),
-    cancel: &AtomicBool,
+    cancel: &Arc<AtomicBool>,
 ) -> Result<CaptureDone, Failure> {
     let source = res
         .config
         .source(&job.window.source)
         .ok_or_else(|| failed(format!("there is no source `{}`", job.window.source)))?;
-    let context = sources::context(&res.config, job.now_ms, Some(&res.temp_dir)).map_err(failed)?;
+    let mut context = sources::context(&res.config, job.now_ms, Some(&res.temp_dir)).map_err(failed)?;
+    context.forgotten = job.forgotten.clone();
     match &source.kind {
+        _ if job.window.id == FORGET => super::forgotten::run(res, job, source, cancel),
         SourceKind::Sample(_) => sample(res, job, source, &context, progress, cancel),
-        SourceKind::Files(_) if job.window.id == MISSING_DAYS => missing_days(res, job, source),
-        SourceKind::Files(_) => file(res, job, source, &context, progress, cancel),
-        SourceKind::NotYet { type_name } => {
-            Err(failed(format!("sources of type `{type_name}` are not available in this version")))
+        _ if job.window.id == MISSING_DAYS => missing_days(res, job, source),
+        SourceKind::Files(_) => {
+            let def = sources::files_def(source).map_err(failed)?;
+            file(res, job, source, &def, &context, progress, cancel)
         }
+        SourceKind::Archive(_) if job.window.days.is_none() => {
+            let def = sources::dumps_def(source).map_err(failed)?;
+            file(res, job, source, &def, &context, progress, cancel)
+        }
+        _ => super::network::read(res, job, source, &context, progress, cancel),
     }
 }
 
 /// One (source, day) to commit.
-struct DayCommit {
-    slot: usize,
-    code: CodeVersion,
-    add: Vec<(SpoolObject, Option<String>, Option<String>)>,
-    drop: Vec<String>,
+pub(super) struct DayCommit {
+    pub slot: usize,
+    pub code: CodeVersion,
+    pub add: Vec<(SpoolObject, Option<String>, Option<String>)>,
+    pub drop: Vec<String>,
 }
 
 /// Commits days in batches; gives the manifests.
-fn commit(
+pub(super) fn commit(
     res: &Resources,
     job: &CaptureJob,
     source: &SourceConfig,
@@ -199,27 +229,31 @@ fn commit(
     Ok(manifests)
 }
 
-fn published(job: &CaptureJob, manifests: &[Manifest]) -> Vec<Published> {
+pub(super) fn published(job: &CaptureJob, manifests: &[Manifest]) -> Vec<Published> {
     manifests.iter().map(|m| Published { asset: job.days.key.clone(), ..super::run::published(m) }).collect()
 }
 
 /// Days of the project that the source has no manifest of: complete, with 0 rows.
 fn missing_days(res: &Resources, job: &CaptureJob, source: &SourceConfig) -> Result<CaptureDone, Failure> {
     let code = res.config.graph.asset(job.asset).code;
-    let slots = (0..res.config.graph.slots(job.asset)).filter(|s| job.days.get(*s).generation == 0);
+    let project = res.config.graph.days();
+    let asked = job.window.days.unwrap_or(project);
+    let slots = asked.iter().filter_map(|d| project.slot(d)).filter(|s| job.days.get(*s).generation == 0);
     let days: Vec<DayCommit> =
         slots.map(|slot| DayCommit { slot, code, add: Vec::new(), drop: Vec::new() }).collect();
     let count = days.len();
     let manifests = commit(res, job, source, days, &AtomicBool::new(false))?;
     Ok(CaptureDone {
         published: published(job, &manifests),
-        observation: None,
+        observations: Vec::new(),
+        tombstones: None,
         stats: StepStats { rows_out: Some(0), ..StepStats::default() },
         message: Some(format!("{count} days without posts")),
+        failed: None,
     })
 }
 
-fn stats(counts: &Counts, bytes: u64) -> StepStats {
+pub(super) fn stats(counts: &Counts, bytes: u64) -> StepStats {
     StepStats {
         rows_in: Some(counts.records_in),
         rows_out: Some(counts.good),
@@ -231,11 +265,12 @@ fn stats(counts: &Counts, bytes: u64) -> StepStats {
 }
 
 /// Puts down what was read, after everything it says is in bronze.
-fn observe(
+pub(super) fn observe(
     res: &Resources,
     job: &CaptureJob,
     counts: Counts,
     file: Option<FileRecord>,
+    stream: Option<Stream>,
     set_aside: Vec<Quarantined>,
 ) -> Result<(u64, Observation), Failure> {
     let name = &job.window.source;
@@ -249,8 +284,15 @@ fn observe(
         }
         Some(res.lake.append_record(QUARANTINE, name, &lines).map_err(failed)?)
     };
-    let observation =
-        Observation { window: job.window.id.clone(), counts, file, quarantine, at_ms: job.now_ms };
+    let observation = Observation {
+        window: job.window.id.clone(),
+        counts,
+        stream,
+        file,
+        forgotten: None,
+        quarantine,
+        at_ms: job.now_ms,
+    };
     let bytes = serde_json::to_vec(&observation).map_err(failed)?;
     let number = res.lake.append_record(OBSERVATIONS, name, &bytes).map_err(failed)?;
     Ok((number, observation))
@@ -260,11 +302,11 @@ fn file(
     res: &Resources,
     job: &CaptureJob,
     source: &SourceConfig,
+    def: &FilesDef,
     context: &CaptureContext,
     progress: &(dyn Fn(Progress) + Sync),
     cancel: &AtomicBool,
 ) -> Result<CaptureDone, Failure> {
-    let def = sources::files_def(source).map_err(failed)?;
     let locator = job.window.id.as_str();
     let graph = &res.config.graph;
     let code = graph.asset(job.asset).code;
@@ -289,7 +331,7 @@ fn file(
         }
     }
     let mut watch = |bytes: u64| progress(Progress { rows: 0, bytes });
-    let captured = crate::source::capture_file(&def, &res.root, locator, context, known, &mut watch, cancel)
+    let captured = crate::source::capture_file(def, &res.root, locator, context, known, &mut watch, cancel)
         .map_err(source_failed)?;
     let capture = reading(&captured.record.content);
     let days = captured
@@ -309,8 +351,35 @@ fn file(
             .then(|| format!("{} bytes of an unfinished last line are pending", record.counts.pending_bytes))
     });
     let stats = stats(&record.counts, job.window.bytes);
-    let observation = observe(res, job, record.counts.clone(), Some(record), set_aside)?;
-    Ok(CaptureDone { published: published(job, &manifests), observation: Some(observation), stats, message })
+    let mut published = published(job, &manifests);
+    let (lost, tombstones) = lose(res, job, source, &captured.gone, &manifests, cancel)?;
+    published.extend(lost.published);
+    let mut observations = Vec::from_iter(lost.observation);
+    observations.push(observe(res, job, record.counts.clone(), Some(record), None, set_aside)?);
+    Ok(CaptureDone { published, observations, tombstones, stats, message, failed: None })
+}
+
+/// Buries the posts that a reading found deleted, and takes their texts out of what the source
+/// holds of them already.
+pub(super) fn lose(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    gone: &[Gone],
+    fresh: &[Manifest],
+    cancel: &AtomicBool,
+) -> Result<(Applied, Option<Buried>), Failure> {
+    let tombstones = super::forgotten::tombstones(res, job, gone);
+    if tombstones.is_empty() {
+        return Ok((Applied::default(), None));
+    }
+    let number = super::forgotten::bury(&res.lake, &tombstones).map_err(failed)?;
+    let mut forgotten = (*job.forgotten).clone();
+    tombstones.iter().for_each(|t| forgotten.add(t));
+    let mut entries = job.pending.clone();
+    entries.extend(tombstones.iter().cloned());
+    let done = super::forgotten::apply(res, job, source, &entries, &forgotten, number, fresh, cancel)?;
+    Ok((done, Some((number, tombstones))))
 }
 
 /// When a file was last written, nanoseconds since 1970: part of its envelopes.
@@ -401,12 +470,14 @@ fn sample(
     }
     manifests.extend(commit(res, job, source, batch, cancel)?);
     let stats = stats(&counts, total_bytes);
-    let observation = observe(res, job, counts, None, set_aside)?;
+    let observation = observe(res, job, counts, None, None, set_aside)?;
     Ok(CaptureDone {
         published: published(job, &manifests),
-        observation: Some(observation),
+        observations: vec![observation],
+        tombstones: None,
         stats,
         message: None,
+        failed: None,
     })
 }
 
@@ -434,6 +505,7 @@ fn add_counts(into: &mut Counts, more: &Counts) {
     into.moved += more.moved;
     into.pending_bytes += more.pending_bytes;
     into.placeholders += more.placeholders;
+    into.elsewhere += more.elsewhere;
     for (reason, n) in &more.quarantined {
         *into.quarantined.entry(reason.clone()).or_default() += n;
     }

@@ -15,6 +15,8 @@ use crate::enrich::Embedded;
 use crate::graph::{AssetIdx, AssetKey, PartitionKey};
 use crate::lake::{FileEntry, Lake, LakeError};
 
+use super::network::Clients;
+
 /// How the rows of one asset look and how its query may be run.
 #[derive(Clone, Debug)]
 pub struct AssetShape {
@@ -46,6 +48,8 @@ pub struct Resources {
     pub shapes: Vec<AssetShape>,
     /// Which files hold a generation.
     pub files: FilesCache,
+    /// Who asks the network.
+    pub clients: Clients,
 }
 
 /// Asset, source (for bronze), partition.

@@ -463,6 +463,20 @@ impl Loop<'_> {
             run: self.run.0,
             now_ms: now_ms(),
             days: self.world.source_days(step.asset, &step.window.source),
+            stream: self
+                .world
+                .memory
+                .get(&step.window.source)
+                .and_then(|m| m.stream(&step.window.id))
+                .cloned(),
+            forgotten: self.world.graves.forgotten.clone(),
+            pending: self
+                .res
+                .config
+                .source(&step.window.source)
+                .map(|s| self.world.pending(s))
+                .unwrap_or_default(),
+            buried: self.world.graves.records.last_key_value().map_or(0, |(n, _)| *n),
         };
         self.batch.events.push(Event::StepStarted { step: target, attempt: 1 });
         self.flush()?;
@@ -833,7 +847,14 @@ impl Loop<'_> {
                 }
                 self.published += done.published.len() as u64;
                 changed = self.world.apply_capture(&self.res, asset, &window, &done);
-                (StepState::Succeeded, done.stats, done.message)
+                match done.failed {
+                    None => (StepState::Succeeded, done.stats, done.message),
+                    // What it had is published and days go on with it; the reading itself failed.
+                    Some(why) => {
+                        self.failed += 1;
+                        (StepState::Failed, done.stats, Some(why))
+                    }
+                }
             }
             Err(Failure::Canceled) => (StepState::Canceled, StepStats::default(), None),
             // Lost while the run is being canceled: nobody waits for another try.

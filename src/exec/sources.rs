@@ -1,6 +1,7 @@
 //! Between configuration and sources: definitions, what bronze holds of a source, and what a
 //! source offers now.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::config::{AuthorPolicy, Config, FileFormat as DeclaredFormat, SourceConfig, SourceKind};
@@ -34,6 +35,18 @@ pub struct SourceDays {
 }
 
 impl SourceDays {
+    /// Takes in what was just published.
+    pub fn published(&mut self, slot: usize, manifest: &crate::lake::Manifest) {
+        if self.days.len() <= slot {
+            self.days.resize(slot + 1, SourceDay::default());
+        }
+        let day = &mut self.days[slot];
+        day.generation = manifest.generation.get();
+        day.floor = day.floor.max(day.generation);
+        day.code = Some(manifest.code);
+        day.rows = manifest.rows;
+    }
+
     /// The day at a place.
     pub fn get(&self, slot: usize) -> SourceDay {
         self.days.get(slot).copied().unwrap_or_default()
@@ -68,8 +81,14 @@ pub fn context(config: &Config, now_ms: i64, temp_dir: Option<&Path>) -> Result<
         settle_ms,
         temp_dir: temp_dir.map(Path::to_path_buf),
         // An eighth: two readings at once leave most of the limit to queries.
+        forgotten: std::sync::Arc::default(),
         spool_memory: usize::try_from(config.run.memory_limit / 8).unwrap_or(usize::MAX).min(128 << 20),
     })
+}
+
+/// The day of a moment in a time zone.
+pub fn day_in(zone: &jiff::tz::TimeZone, ms: i64) -> Option<Day> {
+    Some(Day::from_date(jiff::Timestamp::from_millisecond(ms).ok()?.to_zoned(zone.clone()).date()))
 }
 
 /// A declared `files` source, ready to read.
@@ -106,6 +125,23 @@ pub fn files_def(source: &SourceConfig) -> Result<FilesDef, String> {
         covers: files.covers,
         required: source.required,
         max_record_bytes: usize::try_from(files.max_record_bytes).unwrap_or(usize::MAX),
+        only_channels: BTreeSet::new(),
+    })
+}
+
+/// The dump files of a `reddit_archive` source, ready to read.
+///
+/// # Errors
+/// When the source is of another kind.
+pub fn dumps_def(source: &SourceConfig) -> Result<FilesDef, String> {
+    let SourceKind::Archive(archive) = &source.kind else {
+        return Err(format!("`{}` is no archive", source.name));
+    };
+    Ok(FilesDef {
+        glob: archive.dumps.iter().map(|g| g.value.clone()).collect(),
+        required: source.required,
+        only_channels: archive.subreddits.iter().map(|s| s.to_ascii_lowercase()).collect(),
+        ..FilesDef::new(&source.name, "", FileFormat::Reddit)
     })
 }
 

@@ -10,6 +10,7 @@ use datafusion::arrow::error::ArrowError;
 use crate::classify::Taxonomy;
 use crate::config::SystemTable;
 use crate::graph::DataVersion;
+use crate::source::Reach;
 
 /// What one source reached of one platform on one day.
 #[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -20,8 +21,8 @@ pub struct Coverage {
     pub platform: String,
     /// Whether a day without this source is not covered.
     pub required: bool,
-    /// Whether it has everything of the day.
-    pub complete: bool,
+    /// How much of the day it has.
+    pub status: Reach,
     /// Why not.
     pub reason: Option<String>,
     /// Whether the day as a whole is covered.
@@ -37,9 +38,9 @@ pub fn judge(rows: &mut [Coverage]) {
         platforms.entry(&row.platform).or_default();
     }
     let covered = if platforms.is_empty() {
-        rows.iter().any(|r| r.complete)
+        rows.iter().any(|r| r.status == Reach::Complete)
     } else {
-        for row in rows.iter().filter(|r| r.complete) {
+        for row in rows.iter().filter(|r| r.status == Reach::Complete) {
             if let Some(reached) = platforms.get_mut(row.platform.as_str()) {
                 *reached = true;
             }
@@ -123,9 +124,7 @@ pub fn coverage_batch(rows: &[Coverage]) -> Result<RecordBatch, ArrowError> {
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.source.as_str()))),
         Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.platform.as_str()))),
         Arc::new(BooleanArray::from_iter(rows.iter().map(|r| Some(r.required)))),
-        Arc::new(StringArray::from_iter_values(
-            rows.iter().map(|r| if r.complete { "complete" } else { "partial" }),
-        )),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.status.as_str()))),
         Arc::new(StringArray::from_iter(rows.iter().map(|r| r.reason.as_deref()))),
         Arc::new(BooleanArray::from_iter(rows.iter().map(|r| Some(r.day_covered)))),
     ];
@@ -141,7 +140,7 @@ mod tests {
             source: format!("{platform}{required}{complete}"),
             platform: platform.into(),
             required,
-            complete,
+            status: if complete { Reach::Complete } else { Reach::Partial },
             reason: None,
             day_covered: false,
         }

@@ -13,14 +13,15 @@ use datafusion::arrow::array::RecordBatch;
 
 use crate::config::{Body, Config, SourceKind, SystemTable};
 use crate::graph::{
-    Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, CaptureReason, DataVersion, Day, DayRange, Entry,
-    Fingerprint, Layer, Ledger, Observations, PartitionKey, Partitioning, Window,
+    Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, DataVersion, Entry, Fingerprint, Layer, Ledger,
+    Observations, PartitionKey, Partitioning, Window,
 };
 use crate::lake::{Lake, LakeError, Listed};
-use crate::source::{Covered, FileRecord};
+use crate::source::{Covered, FileRecord, Stream};
 use crate::state::{Published, State, StateError};
 
-use super::capture::{CaptureDone, MISSING_DAYS, OBSERVATIONS, Observation};
+use super::capture::{CaptureDone, OBSERVATIONS, Observation};
+use super::forgotten::{self, Graves};
 use super::resources::Resources;
 use super::run::published;
 use super::sources::{self, SourceDay, SourceDays};
@@ -47,13 +48,14 @@ pub enum WorldError {
 }
 
 /// One source of one source asset.
-struct Part {
-    asset: AssetIdx,
-    source: String,
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub asset: AssetIdx,
+    pub source: String,
     /// Its name in the ledger: asset and source in one.
-    key: AssetKey,
+    pub key: AssetKey,
     /// Its place in the bronze graph.
-    idx: AssetIdx,
+    pub idx: AssetIdx,
 }
 
 /// What was remembered of one source's readings.
@@ -68,6 +70,21 @@ impl Memory {
     pub fn files(&self) -> BTreeMap<String, FileRecord> {
         self.observations.values().filter_map(|o| o.file.clone().map(|f| (f.locator.clone(), f))).collect()
     }
+
+    /// The last record of tombstones that the source has lost.
+    pub fn forgotten(&self) -> Option<u64> {
+        self.observations.values().filter_map(|o| o.forgotten).max()
+    }
+
+    /// What the newest reading of every stream left behind, by stream.
+    pub fn streams(&self) -> HashMap<&str, &Stream> {
+        self.observations.values().filter_map(|o| Some((o.window.as_str(), o.stream.as_ref()?))).collect()
+    }
+
+    /// What the newest reading of a stream left behind.
+    pub fn stream(&self, window: &str) -> Option<&Stream> {
+        self.observations.values().rev().find(|o| o.window == window && o.stream.is_some())?.stream.as_ref()
+    }
 }
 
 /// Everything that planning and a run know.
@@ -80,6 +97,9 @@ pub struct World {
     pub seen: Observations,
     /// What was read of each source.
     pub memory: BTreeMap<String, Memory>,
+    /// What must not come back.
+    pub graves: Graves,
+    new_graves: Vec<(u64, Vec<u8>)>,
     /// Source partitions that got new content in this run.
     pub changed: BTreeSet<(AssetIdx, usize)>,
     /// Manifests found in the lake that the database did not know.
@@ -88,16 +108,17 @@ pub struct World {
     pub vanished: usize,
     /// Things a person should know (a glob without files, an unreadable path).
     pub notes: Vec<String>,
-    config: Arc<Config>,
-    parts: Vec<Part>,
-    bronze: Ledger,
+    pub(super) config: Arc<Config>,
+    pub(super) now_ms: i64,
+    pub(super) parts: Vec<Part>,
+    pub(super) bronze: Ledger,
     bronze_floors: HashMap<(AssetIdx, usize), u32>,
     bronze_graph: AssetGraph,
     new_observations: Vec<(String, u64, Vec<u8>)>,
-    touched: Vec<(String, FileRecord)>,
+    pub(super) touched: Vec<(String, FileRecord)>,
     issue_types: DataVersion,
     /// The days that the files of a source speak for.
-    reached: BTreeMap<String, Covered>,
+    pub(super) reached: BTreeMap<String, Covered>,
 }
 
 /// What the world is read from.
@@ -143,11 +164,14 @@ impl World {
             floors,
             seen: Observations::default(),
             memory: BTreeMap::new(),
+            graves: Graves::default(),
+            new_graves: Vec::new(),
             changed: BTreeSet::new(),
             adopted: 0,
             vanished: 0,
             notes: Vec::new(),
             config: config.clone(),
+            now_ms: sight.now_ms,
             parts,
             bronze,
             bronze_floors,
@@ -178,6 +202,7 @@ impl World {
         if let Some(lake) = sight.lake {
             world.read_memory(lake, &lake_id, sight.state)?;
         }
+        world.reached();
         world.observe(sight)?;
         world.offer(graph);
         Ok(world)
@@ -190,6 +215,7 @@ impl World {
     /// When lake, database or a source cannot be read.
     pub fn refresh(&mut self, sight: &Sight<'_>) -> Result<Vec<Published>, WorldError> {
         let Some(lake) = sight.lake else { return Ok(Vec::new()) };
+        self.now_ms = sight.now_ms;
         let config = sight.config.clone();
         let graph = &config.graph;
         let (adopted, _) = self.compare(lake, graph)?;
@@ -203,6 +229,7 @@ impl World {
         self.new_observations.clear();
         self.read_memory(lake, lake.id(), sight.state)?;
         self.notes.clear();
+        self.reached();
         self.observe(sight)?;
         self.offer(graph);
         Ok(adopted)
@@ -292,6 +319,7 @@ impl World {
     }
 
     fn read_memory(&mut self, lake: &Lake, lake_id: &str, state: Option<&State>) -> Result<(), WorldError> {
+        self.graves = forgotten::graves(lake, state, &mut self.new_graves)?;
         for part in &self.parts {
             if self.memory.contains_key(&part.source) {
                 continue;
@@ -327,6 +355,7 @@ impl World {
     /// # Errors
     /// When the database refuses.
     pub fn remember(&mut self, state: &State, lake: &str) -> Result<(), StateError> {
+        forgotten::keep(state, lake, std::mem::take(&mut self.new_graves))?;
         let mut by_source: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for (source, number, bytes) in self.new_observations.drain(..) {
             by_source.entry(source).or_default().push((number.to_string(), bytes));
@@ -350,6 +379,8 @@ impl World {
                 counts: file.counts.clone(),
                 quarantine: before.and_then(|o| o.quarantine),
                 file: Some(file),
+                stream: None,
+                forgotten: None,
                 at_ms: now_ms,
             };
             let bytes = serde_json::to_vec(&observation).unwrap_or_default();
@@ -360,132 +391,10 @@ impl World {
         Ok(())
     }
 
-    /// Asks every source what it offers.
-    fn observe(&mut self, sight: &Sight<'_>) -> Result<(), WorldError> {
-        let config = sight.config.clone();
-        let graph = &config.graph;
-        let mut due: BTreeMap<AssetIdx, Vec<Window>> = BTreeMap::new();
-        for at in 0..self.parts.len() {
-            let (asset, name, idx) =
-                (self.parts[at].asset, self.parts[at].source.clone(), self.parts[at].idx);
-            let Some(source) = config.source(&name) else { continue };
-            let failed = |message: String| WorldError::Source { source_name: name.clone(), message };
-            let context = sources::context(&config, sight.now_ms, None).map_err(failed)?;
-            let windows = due.entry(asset).or_default();
-            match &source.kind {
-                SourceKind::Sample(_) => {
-                    let def = sources::sample_def(&config, source).map_err(failed)?;
-                    let mut months: BTreeMap<(i16, i8), (DayRange, u32, u32)> = BTreeMap::new();
-                    for (slot, day) in graph.days().iter().enumerate() {
-                        let date = day.date();
-                        let month = months.entry((date.year(), date.month())).or_insert((
-                            DayRange { start: day, end: day },
-                            0,
-                            0,
-                        ));
-                        month.0.end = day;
-                        match self.bronze.at(idx, slot) {
-                            None => month.1 += 1,
-                            Some(entry) => {
-                                let made = self.bronze.code(entry.code);
-                                if made != sources::sample_code(&def, day, &context) || sight.force_captures {
-                                    month.2 += 1;
-                                }
-                            }
-                        }
-                    }
-                    for ((year, month), (days, missing, changed)) in months {
-                        let reason = match (missing, changed) {
-                            (0, 0) => continue,
-                            (0, _) if sight.force_captures => CaptureReason::Forced,
-                            (0, _) => CaptureReason::Changed,
-                            (n, _) if n as usize == days.len() => CaptureReason::New,
-                            (n, _) => CaptureReason::MissingDays { days: n },
-                        };
-                        let id = format!("{year:04}-{month:02}");
-                        windows.push(Window { source: name.clone(), id, days: Some(days), reason, bytes: 0 });
-                    }
-                }
-                SourceKind::Files(_) => {
-                    let def = sources::files_def(source).map_err(failed)?;
-                    let known = self.memory.get(&name).map(Memory::files).unwrap_or_default();
-                    let seen = crate::source::observe(&def, sight.root, &context, &known)
-                        .map_err(|e| failed(e.to_string()))?;
-                    for problem in &seen.problems {
-                        self.notes.push(format!("source `{name}`: {problem}"));
-                    }
-                    if seen.present.is_empty() {
-                        let globs: Vec<&str> = def.glob.iter().map(String::as_str).collect();
-                        self.notes.push(format!("source `{name}`: no file matches {}", globs.join(", ")));
-                    }
-                    self.touched.extend(seen.touched.into_iter().map(|r| (name.clone(), r)));
-                    let mut found = seen.windows;
-                    if sight.force_captures {
-                        for (locator, file) in &seen.present {
-                            if !found.iter().any(|w| w.id == *locator) {
-                                found.push(Window {
-                                    source: name.clone(),
-                                    id: locator.clone(),
-                                    days: None,
-                                    reason: CaptureReason::Forced,
-                                    bytes: file.bytes,
-                                });
-                            }
-                        }
-                    }
-                    windows.extend(found);
-                    let missing: Vec<usize> =
-                        (0..graph.slots(asset)).filter(|s| self.bronze.at(idx, *s).is_none()).collect();
-                    // A day whose manifest vanished is made again from the files that reach it.
-                    for (locator, record) in &known {
-                        let (Some(first), Some(last)) = (record.first_day, record.last_day) else { continue };
-                        let project = graph.days();
-                        let lost =
-                            missing.iter().filter(|s| (first..=last).contains(&project.day(**s))).count();
-                        let named = windows.iter().any(|w| w.source == name && w.id == *locator);
-                        if let (false, true, Some(file)) = (named, lost > 0, seen.present.get(locator)) {
-                            windows.push(Window {
-                                source: name.clone(),
-                                id: locator.clone(),
-                                days: None,
-                                reason: CaptureReason::MissingDays { days: lost as u32 },
-                                bytes: file.bytes,
-                            });
-                        }
-                    }
-                    if let (Some(&first), Some(&last)) = (missing.first(), missing.last()) {
-                        let project = graph.days();
-                        windows.push(Window {
-                            source: name.clone(),
-                            id: MISSING_DAYS.to_string(),
-                            days: DayRange::new(project.day(first), project.day(last)),
-                            reason: CaptureReason::MissingDays { days: missing.len() as u32 },
-                            bytes: 0,
-                        });
-                    }
-                }
-                SourceKind::NotYet { type_name } => {
-                    return Err(failed(format!(
-                        "sources of type `{type_name}` are not available in this version"
-                    )));
-                }
-            }
-        }
-        self.seen.due = due;
-        Ok(())
-    }
-
     /// What the product itself offers to its system assets.
     fn offer(&mut self, graph: &AssetGraph) {
         let config = self.config.clone();
-        self.reached = self
-            .memory
-            .iter()
-            .filter_map(|(name, memory)| {
-                let def = sources::files_def(config.source(name)?).ok()?;
-                Some((name.clone(), def.covered(memory.files().values())))
-            })
-            .collect();
+        self.reached();
         for asset in graph.indices() {
             let Body::System(table) = &config.asset(asset).body else { continue };
             let versions = match table {
@@ -501,42 +410,20 @@ impl World {
         }
     }
 
-    /// What was reached of one day, by source and platform.
-    pub fn coverage(&self, graph: &AssetGraph, day: Day) -> Vec<system::Coverage> {
-        let mut rows = Vec::new();
-        for part in &self.parts {
-            let Some(source) = self.config.source(&part.source) else { continue };
-            let slot = graph.days().slot(day).unwrap_or(0);
-            let exists = self.bronze.at(part.idx, slot).is_some();
-            let (complete, reason) = match &source.kind {
-                SourceKind::Sample(_) if exists => (true, None),
-                SourceKind::Files(_) => match self.reached.get(&part.source) {
-                    Some(Covered::Days(range)) if range.contains(day) => (true, None),
-                    Some(Covered::Days(_)) => (false, Some("no file reaches this day")),
-                    _ => (false, Some("no file was read")),
-                },
-                _ => (false, Some("not captured yet")),
-            };
-            let platforms: Vec<String> = match (&source.kind, &source.platform) {
-                (SourceKind::Sample(_), _) => {
-                    crate::source::sample_platforms().iter().map(|p| (*p).to_string()).collect()
-                }
-                (_, Some(platform)) => vec![platform.clone()],
-                (_, None) => vec!["reddit".to_string()],
-            };
-            for platform in platforms {
-                rows.push(system::Coverage {
-                    source: part.source.clone(),
-                    platform,
-                    required: source.required,
-                    complete,
-                    reason: reason.map(str::to_string),
-                    day_covered: false,
-                });
-            }
-        }
-        system::judge(&mut rows);
-        rows
+    /// Which days the files of each source speak for.
+    fn reached(&mut self) {
+        self.reached = self
+            .memory
+            .iter()
+            .filter_map(|(name, memory)| {
+                let source = self.config.source(name)?;
+                let def = match &source.kind {
+                    SourceKind::Archive(_) => sources::dumps_def(source).ok()?,
+                    _ => sources::files_def(source).ok()?,
+                };
+                Some((name.clone(), def.covered(memory.files().values())))
+            })
+            .collect();
     }
 
     /// The rows of a system asset's partition; `None` for other assets.
@@ -612,7 +499,10 @@ impl World {
                 touched.insert(slot);
             }
         }
-        if let Some((number, observation)) = &done.observation {
+        if let Some((number, entries)) = &done.tombstones {
+            self.graves.add(*number, entries.clone());
+        }
+        for (number, observation) in &done.observations {
             if let Ok(bytes) = serde_json::to_vec(observation) {
                 self.new_observations.push((window.source.clone(), *number, bytes));
             }
@@ -718,10 +608,7 @@ fn parts(config: &Config) -> Result<(Vec<Part>, AssetGraph), WorldError> {
     let mut assets = Vec::new();
     for asset in config.graph.indices() {
         let Body::Source { sources } = &config.asset(asset).body else { continue };
-        // In order of name: the order in the configuration says nothing about content.
-        let mut sources = sources.clone();
-        sources.sort();
-        for source in &sources {
+        for source in &super::observe::with_fallbacks(config, sources) {
             let name = format!("{}__{source}", config.graph.key(asset));
             let key: AssetKey = name.parse().map_err(|_| WorldError::Source {
                 source_name: source.clone(),

@@ -29,6 +29,17 @@ pub enum CaptureReason {
         /// How many.
         days: u32,
     },
+    /// The time has come to look for news.
+    Due,
+    /// The last reading did not get everything.
+    Retry,
+    /// It was read before its scores had settled.
+    Settled,
+    /// Posts were deleted at their site or forgotten on request, and it may hold their text.
+    Deleted {
+        /// How many.
+        posts: u32,
+    },
     /// Asked for on the command line.
     Forced,
 }
@@ -43,6 +54,11 @@ impl fmt::Display for CaptureReason {
             CaptureReason::FutureArrived => f.write_str("future records arrived"),
             CaptureReason::MissingDays { days: 1 } => f.write_str("1 day has no manifest"),
             CaptureReason::MissingDays { days } => write!(f, "{days} days have no manifest"),
+            CaptureReason::Due => f.write_str("due"),
+            CaptureReason::Retry => f.write_str("the last reading did not get everything"),
+            CaptureReason::Settled => f.write_str("read before its scores had settled"),
+            CaptureReason::Deleted { posts: 1 } => f.write_str("1 post was deleted"),
+            CaptureReason::Deleted { posts } => write!(f, "{posts} posts were deleted"),
             CaptureReason::Forced => f.write_str("forced"),
         }
     }

@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -17,6 +18,8 @@ use super::adapter::{Privacy, Redactor, Reject};
 use super::capture_index::{KnownIndex, PostId, PostMap, Version, post_id, prints};
 use super::capture_spool::{FRAME, FrameAt, Spool, SpoolObject};
 use super::encode::encode_line;
+use super::forgotten::{Forgotten, Remains, strip};
+use super::net::Gone;
 use super::quarantine::{Quarantined, Quarantines, glimpse, tidy};
 use crate::envelope::{Envelope, PostType};
 use crate::graph::Day;
@@ -83,6 +86,8 @@ pub struct CaptureContext {
     pub temp_dir: Option<PathBuf>,
     /// Compressed bytes of one reading in memory before its spool moves to disk.
     pub spool_memory: usize,
+    /// What must not come back.
+    pub forgotten: Arc<Forgotten>,
 }
 
 impl CaptureContext {
@@ -95,6 +100,11 @@ impl CaptureContext {
                 .map_or(0, |ts| i64::from(self.timezone.to_offset(ts).seconds()) * 1000)
         };
         (Day((ms.saturating_add(ahead)).div_euclid(86_400_000) as i32), ahead)
+    }
+
+    /// The project's day of a moment.
+    pub fn day_of_ms(&self, ms: i64) -> Day {
+        self.day_of(ms).0
     }
 
     /// The first millisecond of a day of the project, and that of the day after it.
@@ -135,6 +145,8 @@ pub struct Counts {
     pub pending_bytes: u64,
     /// Places that stand for answers not in the file (`more`); not records.
     pub placeholders: u64,
+    /// Records of channels that the source does not ask for; not in `records_in`.
+    pub elsewhere: u64,
 }
 
 impl Counts {
@@ -215,6 +227,7 @@ pub struct Capture {
     line: Vec<u8>,
     counts: Counts,
     span: Span,
+    gone: Vec<Gone>,
 }
 
 /// Which days a reading has seen.
@@ -241,6 +254,8 @@ pub struct CaptureOutput {
     pub objects: BTreeMap<Day, SpoolObject>,
     /// Records set aside.
     pub quarantine: Quarantines,
+    /// Posts that were found deleted, and were not known to be.
+    pub gone: Vec<Gone>,
     pub(super) span: Span,
 }
 
@@ -267,6 +282,7 @@ impl Capture {
             line: Vec::new(),
             counts: Counts::default(),
             span: Span::default(),
+            gone: Vec::new(),
         })
     }
 
@@ -285,6 +301,24 @@ impl Capture {
         widen(&mut self.span.any, day);
         if let Some(reject) = self.outside(day) {
             return self.set_aside(&reject, place, None);
+        }
+        match self.context.forgotten.remains(e) {
+            // Not a word of it goes anywhere, not even into the quarantine's glimpse.
+            Some(Remains::Nothing) => {
+                let reject = Reject::new("forgotten", "forgotten on request");
+                return self.set_aside_unseen(&reject, place, String::new());
+            }
+            Some(Remains::Stub) => strip(e),
+            None if e.deleted => {
+                self.gone.push(Gone {
+                    platform: e.platform.as_str().to_string(),
+                    native_id: e.native_id.as_str().to_string(),
+                    created_at_ms: created_at,
+                    why: "deleted",
+                });
+                strip(e);
+            }
+            None => {}
         }
         self.counts.records_in += 1;
         let id = post_id(e);
@@ -508,7 +542,7 @@ impl Capture {
             }
         }
         let (objects, quarantine) = self.days.finish(self.aside)?;
-        Ok(CaptureOutput { counts: self.counts, objects, quarantine, span: self.span })
+        Ok(CaptureOutput { counts: self.counts, objects, quarantine, gone: self.gone, span: self.span })
     }
 }
 

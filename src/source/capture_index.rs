@@ -161,16 +161,7 @@ impl KnownIndex {
     /// Adds every line of one bronze object (zstd NDJSON). Fails when it cannot be read as
     /// envelopes; the caller names the object.
     pub fn add_object(&mut self, object: impl Read) -> io::Result<()> {
-        let mut lines = BufReader::with_capacity(128 << 10, zstd::Decoder::new(object)?);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if lines.read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
-            }
-            let envelope: Envelope<'_> = serde_json::from_slice(&line)?;
-            self.add(&envelope);
-        }
+        read_object(object, &mut |envelope| self.add(envelope))
     }
 
     /// How many posts are known.
@@ -213,6 +204,20 @@ impl KnownIndex {
                 }
             }
         }
+    }
+}
+
+/// Reads every line of one bronze object (zstd NDJSON). Fails when it cannot be read as
+/// envelopes; the caller names the object.
+pub fn read_object(object: impl Read, each: &mut dyn FnMut(&Envelope<'_>)) -> io::Result<()> {
+    let mut lines = BufReader::with_capacity(128 << 10, zstd::Decoder::new(object)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        each(&serde_json::from_slice(&line)?);
     }
 }
 

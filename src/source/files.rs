@@ -3,7 +3,7 @@
 //! A file is read once, whole, when its content, its adapter or the project's days changed;
 //! nothing is remembered of a file that is not in its [`FileRecord`]. Pure values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::adapter::{Privacy, Redactor};
 use super::adapter_generic::{self, GenericMap};
@@ -35,6 +35,8 @@ pub struct FilesDef {
     pub required: bool,
     /// Longer records are set aside, bytes.
     pub max_record_bytes: usize,
+    /// Records of other channels are passed over; lower case, empty for all.
+    pub only_channels: BTreeSet<String>,
 }
 
 /// What a record may be long, unless the source says otherwise.
@@ -50,6 +52,7 @@ impl FilesDef {
             covers: None,
             required: false,
             max_record_bytes: MAX_RECORD,
+            only_channels: BTreeSet::new(),
         }
     }
 
@@ -68,7 +71,11 @@ impl FilesDef {
             FileFormat::Reddit => String::new(),
             FileFormat::Generic(map) => map.version_text(),
         };
-        let hash = blake3::hash(format!("{map} {}", self.max_record_bytes).as_bytes()).to_hex();
+        let mut text = format!("{map} {}", self.max_record_bytes);
+        for channel in &self.only_channels {
+            text.push_str(&format!(" r/{channel}"));
+        }
+        let hash = blake3::hash(text.as_bytes()).to_hex();
         format!("{} {} {}", self.adapter_version(), &hash[..16], Redactor::new(privacy).version())
     }
 }

@@ -24,6 +24,7 @@ use super::files::{FileFormat, FileRecord, FilesDef};
 use super::files_observe::mtime_ns;
 use super::files_read::{Compression, Content};
 use super::files_units::{Ending, Shape, Unit, Units, sniff};
+use super::net::Gone;
 use super::quarantine::Quarantines;
 use super::splice;
 use crate::diagnostic::did_you_mean;
@@ -39,6 +40,8 @@ pub struct Captured {
     pub objects: std::collections::BTreeMap<Day, SpoolObject>,
     /// Records set aside.
     pub quarantine: Quarantines,
+    /// Posts that were found deleted, and were not known to be.
+    pub gone: Vec<Gone>,
 }
 
 /// An unfinished end of a plain file is waited for this long after its last change.
@@ -132,7 +135,7 @@ pub fn capture_file(
     }
     let (hash, size) = units.source.finish().map_err(failed)?;
     progress(size);
-    let CaptureOutput { counts, objects, quarantine, span } = reading.capture.finish()?;
+    let CaptureOutput { counts, objects, quarantine, gone, span } = reading.capture.finish()?;
     debug_assert!(counts.adds_up());
     let record = FileRecord {
         locator: locator.to_string(),
@@ -152,7 +155,7 @@ pub fn capture_file(
         format: format_name(shape, compression),
         broken,
     };
-    Ok(Captured { record, objects, quarantine })
+    Ok(Captured { record, objects, quarantine, gone })
 }
 
 fn extension(locator: &str) -> String {
@@ -194,6 +197,13 @@ struct Row {
 }
 
 impl Reading<'_> {
+    /// Whether a record is of a channel that the source does not ask for.
+    fn elsewhere(&self, e: &Envelope<'_>) -> bool {
+        let only = &self.def.only_channels;
+        let channel = e.channel.as_ref().map(|c| c.as_str().to_ascii_lowercase());
+        !only.is_empty() && !channel.is_some_and(|c| only.contains(&c))
+    }
+
     fn next_seq(&mut self) -> u64 {
         self.seq += 1;
         self.seq
@@ -319,6 +329,9 @@ impl Reading<'_> {
         let nested = self.replies.find(bytes).is_some() || self.crossposts.find(bytes).is_some();
         let cut = if nested { splice::cut_nested(record) } else { Cow::Borrowed(record) };
         match adapter_reddit::map(&cut, kind, self.facts) {
+            Ok(envelope) if self.elsewhere(&envelope) => {
+                self.capture.counts_mut().elsewhere += 1;
+            }
             Ok(mut envelope) => {
                 envelope.raw = Text(splice::redact(&cut, self.facts.redactor, None));
                 self.capture.accept(&mut envelope, &place)?;

@@ -44,6 +44,7 @@ impl Project {
                 now_ms: ms(NOW),
                 settle_ms: 36 * 3_600_000,
                 temp_dir: None,
+                forgotten: std::sync::Arc::default(),
                 spool_memory: 1 << 20,
             },
             def: FilesDef::new("inbox", "in/**/*.{ndjson,json,csv,zst,gz}", format),

@@ -4,12 +4,16 @@
 //! tests run at the same time and in any order. Expectations are exact: sets of
 //! (asset, day), bytes of files, counts of records.
 
+mod archive;
 mod backfill;
 mod bad_input;
 mod bad_sql;
 mod changes;
 mod crash;
 mod determinism;
+#[expect(dead_code, reason = "the tests here use a part of it")]
+#[path = "../../src/http/fake.rs"]
+mod fake;
 mod hostile;
 mod lake_and_state;
 mod processes;

@@ -45,7 +45,7 @@ pub fn run(texts: &Texts, profile: Option<&str>) -> Parsed {
                 match s.kind {
                     SourceKind::Files(_) => "files/1",
                     SourceKind::Sample(_) => "sample/1",
-                    SourceKind::NotYet { .. } => "none",
+                    _ => "network/1",
                 }
                 .to_string()
             },

@@ -1,0 +1,389 @@
+//! Network sources in a run: what is due, what one reading does, what was reached of a day.
+//!
+//! Order of a reading: objects → manifests → tombstones → the observation that says how far the
+//! stream was read. Killed anywhere, the next reading asks again from where the last recorded
+//! one ended, and what bronze holds already is not written twice. [`due`] and [`reach`] are
+//! pure; the rest blocks on the network.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::num::NonZeroU32;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::classify::{Scratch, norm, unescape};
+use crate::config::{SourceConfig, SourceKind};
+use crate::engine::Progress;
+use crate::envelope::Envelope;
+use crate::graph::{CaptureReason, Day, DayRange, Window};
+use crate::http::{AddressRule, BlockingClient, Call, Client, ClientOptions, Robots};
+use crate::source::{
+    ArchiveDef, CaptureContext, Held, Intake, KnownIndex, Net, Reach, Reached, SourceError, Stream,
+};
+
+use super::capture::{CaptureDone, CaptureJob, DayCommit, commit, failed, observe, published, source_failed};
+use super::resources::Resources;
+use super::step::Failure;
+use super::world::{Memory, Sight};
+
+/// The kind of the lake's records of which requests were made.
+pub const REQUESTS: &str = "source_requests";
+
+/// The HTTP clients of a project, one a source: each may reach the private hosts that its own
+/// configuration names, and no other's.
+#[derive(Default)]
+pub struct Clients {
+    made: Mutex<HashMap<String, (Client, Robots)>>,
+}
+
+impl Clients {
+    /// The client of a source.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read, or `allow_hosts` holds no host.
+    pub fn get(&self, source: &SourceConfig) -> Result<(Client, Robots), String> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pair) = made.get(&source.name) {
+            return Ok(pair.clone());
+        }
+        let mut options = ClientOptions::default();
+        if !source.allow_hosts.is_empty() {
+            options.allow = AddressRule::PublicAnd(source.allow_hosts.clone());
+        }
+        if let SourceKind::Reddit(reddit) = &source.kind {
+            options.user_agent.clone_from(&reddit.user_agent);
+        }
+        let client = Client::new(options).map_err(|e| e.to_string())?;
+        let robots = Robots::new(client.clone());
+        made.insert(source.name.clone(), (client.clone(), robots.clone()));
+        Ok((client, robots))
+    }
+}
+
+/// The streams of a source that is read again and again, in the order in which they are read.
+pub fn streams(source: &SourceConfig) -> Vec<String> {
+    match &source.kind {
+        SourceKind::Feed(feed) => feed.urls.clone(),
+        SourceKind::AppStore(app) => app.countries.clone(),
+        SourceKind::Crawl(crawl) => crawl.urls.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a stream says something about which days were reached; those that only look again
+/// at what is known do not.
+fn counts(_source: &SourceConfig, _stream: &str) -> bool {
+    true
+}
+
+/// The windows whose time has come.
+pub fn due(
+    source: &SourceConfig,
+    memory: Option<&Memory>,
+    context: &CaptureContext,
+    days: DayRange,
+    sight: &Sight<'_>,
+) -> Vec<Window> {
+    let now = sight.now_ms;
+    let newest = memory.map(Memory::streams).unwrap_or_default();
+    // After this nothing new can belong to the project's days.
+    let closes = context.end.map(|end| context.day_bounds(end).1.saturating_add(source.settle_ms));
+    let mut out = Vec::new();
+    for stream in streams(source) {
+        let before = newest.get(stream.as_str());
+        let reason = match before {
+            None => CaptureReason::New,
+            Some(_) if sight.force_captures => CaptureReason::Forced,
+            Some(s) if closes.is_some_and(|at| s.at_ms >= at) => continue,
+            Some(s) if now < s.not_before_ms => continue,
+            Some(s) if matches!(s.reach, Some(Reach::Failed | Reach::Blocked)) => CaptureReason::Retry,
+            Some(_) => CaptureReason::Due,
+        };
+        // What is new since the last reading, and what may still have changed then.
+        let range = before.and_then(|s| {
+            let since = s.seen_until().unwrap_or(s.at_ms).saturating_sub(source.settle_ms);
+            DayRange::new(context.day_of_ms(since).max(days.start), days.end)
+        });
+        out.push(Window { source: source.name.clone(), id: stream, days: range, reason, bytes: 0 });
+    }
+    out
+}
+
+/// How much of a day a source has, by what its streams have seen.
+pub fn reach(
+    source: &SourceConfig,
+    memory: &Memory,
+    context: &CaptureContext,
+    day: Day,
+) -> (Reach, Option<String>) {
+    let (start, end) = context.day_bounds(day);
+    let newest = memory.streams();
+    let mut worst = (Reach::Complete, None);
+    for name in streams(source).iter().filter(|s| counts(source, s)) {
+        let one = match newest.get(name.as_str()) {
+            None => (Reach::Partial, Some("not captured yet".to_string())),
+            Some(s) if s.covers(start, end) => continue,
+            Some(s) => match (s.reach, &s.reason) {
+                (Some(reach @ (Reach::Blocked | Reach::Failed)), why) => (reach, why.clone()),
+                _ if s.at_ms < end && s.covers(start.min(s.at_ms), s.at_ms.min(end)) => {
+                    (Reach::Partial, Some("the day was not over when it was read".to_string()))
+                }
+                (_, Some(why)) => (Reach::Partial, Some(why.clone())),
+                _ => (Reach::Partial, Some("not reached".to_string())),
+            },
+        };
+        if one.0 > worst.0 {
+            worst = one;
+        }
+    }
+    worst
+}
+
+/// The archive, as it is asked for days.
+pub fn archive_def(source: &SourceConfig) -> Option<ArchiveDef> {
+    let SourceKind::Archive(archive) = &source.kind else { return None };
+    Some(ArchiveDef {
+        name: source.name.clone(),
+        subreddits: archive.subreddits.clone(),
+        comments: archive.comments,
+        base_url: archive.base_url.clone()?,
+    })
+}
+
+/// Reads one stream, and publishes what it holds.
+///
+/// # Errors
+/// A [`Failure`]; days that were published before it stay.
+pub fn read(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    context: &CaptureContext,
+    progress: &(dyn Fn(Progress) + Sync),
+    cancel: &Arc<AtomicBool>,
+) -> Result<CaptureDone, Failure> {
+    let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
+    let mut learn = |day: Day, known: &mut KnownIndex| learn(res, job, source, day, known);
+    let told = |records| progress(Progress { rows: records, bytes: 0 });
+    let mut intake = Intake::new(&source.name, context, &mut learn).map_err(source_failed)?;
+    intake.told(&told);
+    let reached = ask(res, job, source, &mut intake, &calls, cancel)?;
+    let requested = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
+    let output = intake.finish().map_err(source_failed)?;
+
+    let graph = &res.config.graph;
+    let code = graph.asset(job.asset).code;
+    let mut days: Vec<DayCommit> = output
+        .objects
+        .into_iter()
+        .filter_map(|(day, object)| {
+            let slot = graph.days().slot(day)?;
+            Some(DayCommit { slot, code, add: vec![(object, None, None)], drop: Vec::new() })
+        })
+        .collect();
+    // A day that was asked for exists from now on, posts or not.
+    if let (SourceKind::Archive(_), Some(asked)) = (&source.kind, job.window.days) {
+        for slot in asked.iter().filter_map(|day| graph.days().slot(day)) {
+            if job.days.get(slot).generation == 0 && !days.iter().any(|d| d.slot == slot) {
+                days.push(DayCommit { slot, code, add: Vec::new(), drop: Vec::new() });
+            }
+        }
+    }
+    let manifests = commit(res, job, source, days, cancel)?;
+    let mut stream = job.stream.clone().unwrap_or_default();
+    stream.apply(&reached, job.now_ms, source.every_ms);
+    let bytes = requested.iter().map(|c| c.body_bytes).sum();
+    log_requests(res, source, job, &requested)?;
+    let set_aside = output.quarantine.read().map_err(failed)?;
+    let mut stats = super::capture::stats(&output.counts, bytes);
+    stats.requests = Some(u64::from(reached.requests));
+    let mut published = published(job, &manifests);
+    let (lost, tombstones) = super::capture::lose(res, job, source, &output.gone, &manifests, cancel)?;
+    published.extend(lost.published);
+    let mut observations = Vec::from_iter(lost.observation);
+    observations.push(observe(res, job, output.counts, None, Some(stream), set_aside)?);
+    let said = reached.reason.map(|why| format!("{}: {why}", reached.reach.as_str()));
+    let (message, failed) = match reached.reach {
+        Reach::Failed => (None, said),
+        _ => (said, None),
+    };
+    Ok(CaptureDone { published, observations, tombstones, stats, message, failed })
+}
+
+/// Lets the source read the window's stream into the intake.
+fn ask(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    intake: &mut Intake<'_>,
+    calls: &Arc<Mutex<Vec<Call>>>,
+    cancel: &Arc<AtomicBool>,
+) -> Result<Reached, Failure> {
+    let (client, robots) = res.clients.get(source).map_err(failed)?;
+    let runtime = tokio::runtime::Handle::try_current().map_err(failed)?;
+    let log = calls.clone();
+    let stop = cancel.clone();
+    let client = client
+        .with_observer(move |call| {
+            log.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        })
+        .with_stop(move || stop.load(std::sync::atomic::Ordering::Relaxed));
+    let client = BlockingClient::new(client, runtime);
+    let scratch = std::cell::RefCell::new(Scratch::new());
+    let matches = |e: &Envelope<'_>| {
+        let text: Vec<_> = [&e.title, &e.body, &e.link_title]
+            .into_iter()
+            .flatten()
+            .map(|text| unescape(text.as_str()))
+            .collect();
+        let channel = e.channel.as_ref().map_or("", |c| c.as_str());
+        let text = text.join(" . ");
+        let found = res.brands.matches(&norm(&text), e.platform.as_str(), channel, &mut scratch.borrow_mut());
+        found.brand.is_some()
+    };
+    let held = |days: DayRange| held(res, job, source, days);
+    let net = Net { client: &client, robots: &robots, stop: cancel, matches: &matches, held: &held };
+    let before = job.stream.clone().unwrap_or_default();
+    read_stream(source, &job.window, &before, &net, intake).map_err(source_failed)
+}
+
+/// The one place that knows which source reads what.
+fn read_stream(
+    source: &SourceConfig,
+    window: &Window,
+    _before: &Stream,
+    net: &Net<'_>,
+    intake: &mut Intake<'_>,
+) -> Result<Reached, SourceError> {
+    match (&source.kind, archive_def(source), window.id.parse::<Day>()) {
+        (SourceKind::Archive(_), Some(def), Ok(day)) => crate::source::read_day(&def, day, net, intake),
+        _ => Err(SourceError::Spool(std::io::Error::other(format!("nothing reads `{}`", window.id)))),
+    }
+}
+
+/// The bronze objects of one day of a source.
+fn objects(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    day: Day,
+) -> Result<Vec<File>, SourceError> {
+    let graph = &res.config.graph;
+    let wrong = |path: String, error: std::io::Error| SourceError::Io { path, error };
+    let Some(slot) = graph.days().slot(day) else { return Ok(Vec::new()) };
+    let Some(generation) = NonZeroU32::new(job.days.get(slot).generation) else { return Ok(Vec::new()) };
+    let key = graph.key(job.asset);
+    let partition = graph.partition(job.asset, slot);
+    let manifest = res
+        .lake
+        .read_manifest(key, Some(&source.name), partition, generation)
+        .map_err(|e| wrong(format!("the manifest of {day}"), std::io::Error::other(e.to_string())))?;
+    let mut out = Vec::new();
+    for entry in &manifest.files {
+        let path = res.lake.path(entry);
+        out.push(File::open(&path).map_err(|e| wrong(path.display().to_string(), e))?);
+    }
+    Ok(out)
+}
+
+/// Adds what bronze holds of a day to the index.
+fn learn(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    day: Day,
+    known: &mut KnownIndex,
+) -> Result<(), SourceError> {
+    for object in objects(res, job, source, day)? {
+        known
+            .add_object(object)
+            .map_err(|error| SourceError::Io { path: format!("bronze of {day}"), error })?;
+    }
+    Ok(())
+}
+
+/// The newest capture of every post that bronze holds of some days.
+fn held(
+    res: &Resources,
+    job: &CaptureJob,
+    source: &SourceConfig,
+    days: DayRange,
+) -> Result<Vec<Held>, SourceError> {
+    let mut posts: HashMap<String, ((i64, u64), Held)> = HashMap::new();
+    for day in days.iter() {
+        for object in objects(res, job, source, day)? {
+            crate::source::read_object(object, &mut |e| {
+                let Some(created_at_ms) = e.created_at else { return };
+                let stamp = (e.fetched_at, e.seq);
+                let id = e.native_id.as_str();
+                if posts.get(id).is_some_and(|(known, _)| *known >= stamp) {
+                    return;
+                }
+                let own = |t: &Option<crate::envelope::Text<'_>>| t.as_ref().map(|t| t.as_str().to_string());
+                let held = Held {
+                    native_id: id.to_string(),
+                    post_type: e.post_type,
+                    created_at_ms,
+                    channel: own(&e.channel),
+                    title: own(&e.title),
+                    num_comments: e.num_comments,
+                    deleted: e.deleted,
+                };
+                posts.insert(id.to_string(), (stamp, held));
+            })
+            .map_err(|error| SourceError::Io { path: format!("bronze of {day}"), error })?;
+        }
+    }
+    let mut out: Vec<Held> = posts.into_values().map(|(_, held)| held).collect();
+    out.sort_by(|a, b| (a.created_at_ms, &a.native_id).cmp(&(b.created_at_ms, &b.native_id)));
+    Ok(out)
+}
+
+/// One line of the log of requests.
+#[derive(serde::Serialize)]
+struct RequestLine<'a> {
+    at_ms: i64,
+    run: i64,
+    source: &'a str,
+    window: &'a str,
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    status: Option<u16>,
+    failure: Option<String>,
+    attempt: u32,
+    bytes: u64,
+    elapsed_ms: u64,
+}
+
+fn log_requests(
+    res: &Resources,
+    source: &SourceConfig,
+    job: &CaptureJob,
+    calls: &[Call],
+) -> Result<(), Failure> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let mut lines = Vec::new();
+    for call in calls {
+        let line = RequestLine {
+            at_ms: call.at_ms,
+            run: job.run,
+            source: &source.name,
+            window: &job.window.id,
+            method: &call.method,
+            host: &call.host,
+            path: &call.path,
+            status: call.status,
+            failure: call.failure.map(crate::http::ErrorKind::words),
+            attempt: call.attempt,
+            bytes: call.body_bytes,
+            elapsed_ms: call.elapsed_ms,
+        };
+        serde_json::to_writer(&mut lines, &line).map_err(failed)?;
+        lines.push(b'\n');
+    }
+    res.lake.append_record(REQUESTS, &source.name, &lines).map_err(failed)?;
+    Ok(())
+}

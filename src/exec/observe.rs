@@ -1,0 +1,328 @@
+//! What the sources offer now, and what was reached of each day.
+//!
+//! Sources of the network are not asked anything here: what is due follows from the clock and
+//! from what their last readings left behind. Reads folders of `files` sources; pure otherwise.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Config, SourceConfig, SourceKind};
+use crate::graph::{AssetGraph, AssetIdx, CaptureReason, Day, DayRange, Window};
+use crate::source::{CaptureContext, Covered, FilesDef, Reach};
+
+use super::capture::MISSING_DAYS;
+use super::network;
+use super::sources;
+use super::system;
+use super::world::{Memory, Part, Sight, World, WorldError};
+
+impl World {
+    /// Asks every source what it offers.
+    pub(super) fn observe(&mut self, sight: &Sight<'_>) -> Result<(), WorldError> {
+        let config = sight.config.clone();
+        let graph = &config.graph;
+        let mut due: BTreeMap<AssetIdx, Vec<Window>> = BTreeMap::new();
+        for at in 0..self.parts.len() {
+            let part = self.parts[at].clone();
+            let Some(source) = config.source(&part.source) else { continue };
+            let failed = |message: String| WorldError::Source { source_name: part.source.clone(), message };
+            let context = sources::context(&config, sight.now_ms, None).map_err(failed)?;
+            let mut windows = Vec::new();
+            match &source.kind {
+                SourceKind::Sample(_) => {
+                    self.observe_sample(sight, graph, &part, source, &context, &mut windows)
+                        .map_err(failed)?;
+                }
+                SourceKind::Files(_) => {
+                    let def = sources::files_def(source).map_err(failed)?;
+                    self.observe_files(sight, graph, &part, &def, &context, &mut windows).map_err(failed)?;
+                    self.missing_days(graph, &part, &mut windows);
+                }
+                SourceKind::Archive(archive) => {
+                    if !archive.dumps.is_empty() {
+                        let def = sources::dumps_def(source).map_err(failed)?;
+                        self.observe_files(sight, graph, &part, &def, &context, &mut windows)
+                            .map_err(failed)?;
+                    }
+                    self.observe_archive(sight, graph, &part, source, &context, &mut windows);
+                    self.missing_days(graph, &part, &mut windows);
+                }
+                SourceKind::Reddit(_)
+                | SourceKind::Feed(_)
+                | SourceKind::AppStore(_)
+                | SourceKind::Crawl(_) => {
+                    let memory = self.memory.get(&part.source);
+                    windows.extend(network::due(source, memory, &context, graph.days(), sight));
+                    self.missing_days(graph, &part, &mut windows);
+                }
+            }
+            windows.extend(self.forget_window(graph, &part, source));
+            due.entry(part.asset).or_default().extend(windows);
+        }
+        self.seen.due = due;
+        Ok(())
+    }
+
+    fn observe_sample(
+        &self,
+        sight: &Sight<'_>,
+        graph: &AssetGraph,
+        part: &Part,
+        source: &SourceConfig,
+        context: &CaptureContext,
+        windows: &mut Vec<Window>,
+    ) -> Result<(), String> {
+        let def = sources::sample_def(sight.config, source)?;
+        let mut months: BTreeMap<(i16, i8), (DayRange, u32, u32)> = BTreeMap::new();
+        for (slot, day) in graph.days().iter().enumerate() {
+            let date = day.date();
+            let month = months.entry((date.year(), date.month())).or_insert((
+                DayRange { start: day, end: day },
+                0,
+                0,
+            ));
+            month.0.end = day;
+            match self.bronze.at(part.idx, slot) {
+                None => month.1 += 1,
+                Some(entry) => {
+                    let made = self.bronze.code(entry.code);
+                    if made != sources::sample_code(&def, day, context) || sight.force_captures {
+                        month.2 += 1;
+                    }
+                }
+            }
+        }
+        for ((year, month), (days, missing, changed)) in months {
+            let reason = match (missing, changed) {
+                (0, 0) => continue,
+                (0, _) if sight.force_captures => CaptureReason::Forced,
+                (0, _) => CaptureReason::Changed,
+                (n, _) if n as usize == days.len() => CaptureReason::New,
+                (n, _) => CaptureReason::MissingDays { days: n },
+            };
+            let id = format!("{year:04}-{month:02}");
+            windows.push(Window { source: part.source.clone(), id, days: Some(days), reason, bytes: 0 });
+        }
+        Ok(())
+    }
+
+    fn observe_files(
+        &mut self,
+        sight: &Sight<'_>,
+        graph: &AssetGraph,
+        part: &Part,
+        def: &FilesDef,
+        context: &CaptureContext,
+        windows: &mut Vec<Window>,
+    ) -> Result<(), String> {
+        let name = &part.source;
+        let known = self.memory.get(name).map(Memory::files).unwrap_or_default();
+        let seen =
+            crate::source::observe(def, sight.root, context, &known).map_err(|error| error.to_string())?;
+        for problem in &seen.problems {
+            self.notes.push(format!("source `{name}`: {problem}"));
+        }
+        if seen.present.is_empty() {
+            let globs: Vec<&str> = def.glob.iter().map(String::as_str).collect();
+            self.notes.push(format!("source `{name}`: no file matches {}", globs.join(", ")));
+        }
+        self.touched.extend(seen.touched.into_iter().map(|r| (name.clone(), r)));
+        let window = |locator: &String, reason, bytes| Window {
+            source: name.clone(),
+            id: locator.clone(),
+            days: None,
+            reason,
+            bytes,
+        };
+        windows.extend(seen.windows);
+        if sight.force_captures {
+            for (locator, file) in &seen.present {
+                if !windows.iter().any(|w| w.id == *locator) {
+                    windows.push(window(locator, CaptureReason::Forced, file.bytes));
+                }
+            }
+        }
+        let missing: Vec<usize> =
+            (0..graph.slots(part.asset)).filter(|s| self.bronze.at(part.idx, *s).is_none()).collect();
+        // A day whose manifest vanished is made again from the files that reach it.
+        for (locator, record) in &known {
+            let (Some(first), Some(last)) = (record.first_day, record.last_day) else { continue };
+            let project = graph.days();
+            let lost = missing.iter().filter(|s| (first..=last).contains(&project.day(**s))).count();
+            let named = windows.iter().any(|w| w.id == *locator);
+            if let (false, true, Some(file)) = (named, lost > 0, seen.present.get(locator)) {
+                let reason = CaptureReason::MissingDays { days: lost as u32 };
+                windows.push(window(locator, reason, file.bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// The days that the archive is to be asked for: old enough, not complete, and not complete
+    /// by a source that it only steps in for.
+    fn observe_archive(
+        &self,
+        sight: &Sight<'_>,
+        graph: &AssetGraph,
+        part: &Part,
+        source: &SourceConfig,
+        context: &CaptureContext,
+        windows: &mut Vec<Window>,
+    ) {
+        let SourceKind::Archive(archive) = &source.kind else { return };
+        if archive.base_url.is_none() {
+            return;
+        }
+        let memory = self.memory.get(&part.source);
+        let newest = memory.map(Memory::streams).unwrap_or_default();
+        let steps_in_for: Vec<&SourceConfig> =
+            sight.config.sources.iter().filter(|s| s.fallback.contains(&part.source)).collect();
+        let dumped = self.reached.get(&part.source);
+        for (slot, day) in graph.days().iter().enumerate() {
+            let (_, end) = context.day_bounds(day);
+            if sight.now_ms < end.saturating_add(archive.min_age_ms) {
+                break;
+            }
+            let id = day.to_string();
+            let stream = newest.get(id.as_str());
+            let missing = self.bronze.at(part.idx, slot).is_none();
+            let settled_ms = end.saturating_add(source.settle_ms);
+            let reason = match stream {
+                _ if sight.force_captures => CaptureReason::Forced,
+                None if matches!(dumped, Some(Covered::Days(days)) if days.contains(day)) => continue,
+                None => CaptureReason::New,
+                Some(_) if missing => CaptureReason::MissingDays { days: 1 },
+                Some(s) if s.reach == Some(Reach::Complete) => {
+                    if s.at_ms < settled_ms && sight.now_ms >= settled_ms {
+                        CaptureReason::Settled
+                    } else {
+                        continue;
+                    }
+                }
+                Some(s) if sight.now_ms >= s.not_before_ms => CaptureReason::Retry,
+                Some(_) => continue,
+            };
+            let done = |s: &&SourceConfig| {
+                let rows = self.coverage(graph, day);
+                rows.iter().any(|r| r.source == s.name && r.status == Reach::Complete)
+            };
+            if reason != CaptureReason::Forced && !steps_in_for.is_empty() && steps_in_for.iter().all(done) {
+                continue;
+            }
+            let days = Some(DayRange { start: day, end: day });
+            windows.push(Window { source: part.source.clone(), id, days, reason, bytes: 0 });
+        }
+    }
+
+    /// One window for the days that nothing else will give a manifest: they are complete with
+    /// 0 rows, and what is known of them stands in the coverage.
+    fn missing_days(&self, graph: &AssetGraph, part: &Part, windows: &mut Vec<Window>) {
+        let project = graph.days();
+        let missing: Vec<usize> = (0..graph.slots(part.asset))
+            .filter(|slot| self.bronze.at(part.idx, *slot).is_none())
+            .filter(|slot| {
+                let day = project.day(*slot);
+                let own = |w: &Window| w.days == Some(DayRange { start: day, end: day });
+                !windows.iter().any(own)
+            })
+            .collect();
+        if let (Some(&first), Some(&last)) = (missing.first(), missing.last()) {
+            windows.push(Window {
+                source: part.source.clone(),
+                id: MISSING_DAYS.to_string(),
+                days: DayRange::new(project.day(first), project.day(last)),
+                reason: CaptureReason::MissingDays { days: missing.len() as u32 },
+                bytes: 0,
+            });
+        }
+    }
+
+    /// What was reached of one day, by source and platform.
+    pub fn coverage(&self, graph: &AssetGraph, day: Day) -> Vec<system::Coverage> {
+        let mut rows = Vec::new();
+        for part in &self.parts {
+            let Some(source) = self.config.source(&part.source) else { continue };
+            let slot = graph.days().slot(day).unwrap_or(0);
+            let exists = self.bronze.at(part.idx, slot).is_some();
+            let (status, reason) = self.reach(source, day, exists);
+            for platform in platforms(source) {
+                rows.push(system::Coverage {
+                    source: part.source.clone(),
+                    platform,
+                    required: source.required,
+                    status,
+                    reason: reason.clone(),
+                    day_covered: false,
+                });
+            }
+        }
+        system::judge(&mut rows);
+        rows
+    }
+
+    /// How much of a day one source has.
+    fn reach(&self, source: &SourceConfig, day: Day, exists: bool) -> (Reach, Option<String>) {
+        let partial = |why: &str| (Reach::Partial, Some(why.to_string()));
+        let files = match self.reached.get(&source.name) {
+            Some(Covered::Days(range)) if range.contains(day) => (Reach::Complete, None),
+            Some(Covered::Days(_)) => partial("no file reaches this day"),
+            _ => partial("no file was read"),
+        };
+        match &source.kind {
+            SourceKind::Sample(_) if exists => (Reach::Complete, None),
+            SourceKind::Sample(_) => partial("not captured yet"),
+            SourceKind::Files(_) => files,
+            SourceKind::Archive(archive) => match self.day_reach(&source.name, day) {
+                Some(asked) if asked.0 == Reach::Complete || archive.dumps.is_empty() => asked,
+                asked if files.0 == Reach::Complete || archive.base_url.is_none() => {
+                    drop(asked);
+                    files
+                }
+                Some(asked) => asked,
+                None => partial("not captured yet"),
+            },
+            _ => {
+                let context = sources::context(&self.config, self.now_ms, None);
+                match (context, self.memory.get(&source.name)) {
+                    (Ok(context), Some(memory)) => network::reach(source, memory, &context, day),
+                    _ => partial("not captured yet"),
+                }
+            }
+        }
+    }
+
+    /// What the archive said of a day, if it was asked.
+    fn day_reach(&self, source: &str, day: Day) -> Option<(Reach, Option<String>)> {
+        let stream = self.memory.get(source)?.stream(&day.to_string())?;
+        Some((stream.reach?, stream.reason.clone()))
+    }
+}
+
+/// The platforms of a source.
+pub(super) fn platforms(source: &SourceConfig) -> Vec<String> {
+    match (&source.kind, &source.platform) {
+        (SourceKind::Sample(_), _) => {
+            crate::source::sample_platforms().iter().map(|p| (*p).to_string()).collect()
+        }
+        (_, Some(platform)) => vec![platform.clone()],
+        (_, None) => vec!["reddit".to_string()],
+    }
+}
+
+/// The sources of an asset and those that step in for them, by name.
+pub(super) fn with_fallbacks(config: &Config, sources: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = sources.to_vec();
+    let mut at = 0;
+    while at < all.len() {
+        if let Some(source) = config.source(&all[at]) {
+            for other in &source.fallback {
+                if !all.contains(other) {
+                    all.push(other.clone());
+                }
+            }
+        }
+        at += 1;
+    }
+    // In order of name: the order in the configuration says nothing about content.
+    all.sort();
+    all
+}

@@ -1,0 +1,262 @@
+//! Posts that must not keep their text: deleted at their site, or forgotten on request.
+//!
+//! Invariant: a tombstone beats every capture, older or newer. Ids are known by keyed hashes
+//! only, so that the list of what is forgotten does not itself remember it. Reads and writes no
+//! file of its own; [`rewrite`] computes for as long as the object is.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read};
+
+use super::capture_spool::{FRAME, Spool, SpoolObject};
+use super::encode::encode_line;
+use crate::envelope::{Envelope, PostType};
+use crate::graph::Day;
+
+/// What remains of a post.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Remains {
+    /// That it existed: id, time, place and numbers, without title, text, address and author.
+    Stub,
+    /// Nothing.
+    Nothing,
+}
+
+/// One entry of the lake's list.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Tombstone {
+    /// The keyed hash of platform and id (of a post) or of platform and name (of an author),
+    /// hexadecimal.
+    pub print: String,
+    /// The site.
+    pub platform: String,
+    /// What remains.
+    pub remains: Remains,
+    /// The day of the post; `None` where it may be any (an author).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<Day>,
+    /// `deleted`, `removed`, `asked`, …
+    pub why: String,
+    /// When, milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// Everything that is forgotten in a lake.
+#[derive(Clone)]
+pub struct Forgotten {
+    key: [u8; 32],
+    known: HashMap<[u8; 16], Remains>,
+}
+
+// The hashes say nothing to anybody, and there may be many.
+impl std::fmt::Debug for Forgotten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Forgotten({})", self.known.len())
+    }
+}
+
+impl Default for Forgotten {
+    fn default() -> Self {
+        Self::new("")
+    }
+}
+
+impl Forgotten {
+    /// Nothing is forgotten yet in the lake with this id.
+    pub fn new(lake: &str) -> Self {
+        Self { key: blake3::derive_key("rxpulse forgotten posts 1", lake.as_bytes()), known: HashMap::new() }
+    }
+
+    fn hash(&self, what: u8, platform: &str, word: &str) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&[what]);
+        hasher.update(platform.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(word.as_bytes());
+        let mut out = [0; 16];
+        out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        out
+    }
+
+    /// The print of a post, hexadecimal.
+    pub fn post(&self, platform: &str, native_id: &str) -> String {
+        hex(&self.hash(b'p', platform, native_id))
+    }
+
+    /// The print of an author as captures name them, hexadecimal.
+    pub fn author(&self, platform: &str, author: &str) -> String {
+        hex(&self.hash(b'a', platform, author))
+    }
+
+    /// Takes an entry in. The one that leaves less wins.
+    pub fn add(&mut self, tombstone: &Tombstone) {
+        if let Some(print) = unhex(&tombstone.print) {
+            let remains = self.known.entry(print).or_insert(tombstone.remains);
+            *remains = (*remains).max(tombstone.remains);
+        }
+    }
+
+    /// Whether nothing is forgotten.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// What remains of a post; `None` when it is not forgotten.
+    pub fn remains(&self, e: &Envelope<'_>) -> Option<Remains> {
+        if self.known.is_empty() {
+            return None;
+        }
+        let platform = e.platform.as_str();
+        let post = self.known.get(&self.hash(b'p', platform, e.native_id.as_str())).copied();
+        let author =
+            e.author.as_ref().and_then(|a| self.known.get(&self.hash(b'a', platform, a.as_str())).copied());
+        post.max(author)
+    }
+}
+
+/// Takes away what a deleted post must not keep.
+pub(super) fn strip(e: &mut Envelope<'_>) {
+    e.title = None;
+    e.body = None;
+    e.url = None;
+    e.author = None;
+    e.raw = "".into();
+    e.deleted = true;
+}
+
+fn is_stripped(e: &Envelope<'_>) -> bool {
+    e.deleted
+        && e.title.is_none()
+        && e.body.is_none()
+        && e.url.is_none()
+        && e.author.is_none()
+        && e.raw.as_str().is_empty()
+}
+
+/// What became of a bronze object.
+#[derive(Debug)]
+pub enum Rewritten {
+    /// It holds nothing that is forgotten.
+    Same,
+    /// This takes its place.
+    By(SpoolObject),
+    /// Nothing of it remains.
+    Gone,
+}
+
+/// Reads a bronze object and makes the one that takes its place.
+///
+/// # Errors
+/// When the object cannot be read as envelopes.
+pub fn rewrite(object: impl Read, forgotten: &Forgotten) -> io::Result<Rewritten> {
+    let mut lines = BufReader::with_capacity(128 << 10, zstd::Decoder::new(object)?);
+    let mut spool = Spool::new(usize::MAX)?;
+    let (mut frames, mut open, mut line) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut changed) = (0, false);
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let mut e: Envelope<'_> = serde_json::from_slice(&line)?;
+        match forgotten.remains(&e) {
+            Some(Remains::Nothing) => {
+                changed = true;
+                continue;
+            }
+            Some(Remains::Stub) if e.post_type != PostType::Moved && !is_stripped(&e) => {
+                changed = true;
+                strip(&mut e);
+                encode_line(&mut open, &e);
+            }
+            _ => open.extend_from_slice(&line),
+        }
+        rows += 1;
+        if open.len() >= FRAME {
+            frames.push(spool.push(&open, None)?);
+            open.clear();
+        }
+    }
+    if !changed {
+        return Ok(Rewritten::Same);
+    }
+    if rows == 0 {
+        return Ok(Rewritten::Gone);
+    }
+    if !open.is_empty() {
+        frames.push(spool.push(&open, None)?);
+    }
+    Ok(Rewritten::By(spool.finish().object(frames, rows)?))
+}
+
+fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 16]> {
+    let mut out = [0; 16];
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    for (i, byte) in out.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: &str, author: Option<&str>) -> Vec<u8> {
+        let mut e: Envelope<'_> = serde_json::from_str(
+            r#"{"platform":"reddit","source":"s","native_id":"x","post_type":"post","created_at":"2026-11-01T00:00:00.000Z","title":"a title","body":"a text","url":"https://e.test/","fetched_at":"2026-11-01T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{}"}"#,
+        )
+        .unwrap();
+        e.native_id = id.to_string().into();
+        e.author = author.map(|a| a.to_string().into());
+        let mut out = Vec::new();
+        encode_line(&mut out, &e);
+        out
+    }
+
+    fn tombstone(print: String, remains: Remains) -> Tombstone {
+        Tombstone { print, platform: "reddit".into(), remains, day: None, why: "deleted".into(), at_ms: 0 }
+    }
+
+    fn lines(object: &SpoolObject) -> String {
+        String::from_utf8(zstd::decode_all(object.reader()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_forgotten_changes() {
+        let (a, b, c) = (line("t3_a", None), line("t3_b", Some("someone")), line("t3_c", None));
+        let packed = zstd::encode_all([a.clone(), b, c].concat().as_slice(), 1).unwrap();
+        let mut forgotten = Forgotten::new("lake");
+        assert!(matches!(rewrite(packed.as_slice(), &forgotten).unwrap(), Rewritten::Same));
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_c"), Remains::Stub));
+        forgotten.add(&tombstone(forgotten.author("reddit", "someone"), Remains::Nothing));
+        forgotten.add(&tombstone(forgotten.post("other", "t3_a"), Remains::Nothing));
+        let Rewritten::By(object) = rewrite(packed.as_slice(), &forgotten).unwrap() else {
+            panic!("two of three are forgotten")
+        };
+        let text = lines(&object);
+        assert_eq!(object.rows, 2);
+        assert!(text.as_bytes().starts_with(&a), "what is not forgotten stays as it was");
+        assert!(text.contains("t3_c") && !text.contains("t3_b") && !text.contains("someone"));
+        let stub = text.lines().nth(1).unwrap();
+        assert!(!stub.contains("a title") && !stub.contains("e.test") && stub.contains(r#""raw":"""#));
+        // Once is enough.
+        let again = rewrite(object.reader(), &forgotten).unwrap();
+        assert!(matches!(again, Rewritten::Same));
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_c"), Remains::Nothing));
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_a"), Remains::Nothing));
+        assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Gone));
+    }
+
+    #[test]
+    fn another_lake_has_other_prints() {
+        assert_ne!(Forgotten::new("a").post("reddit", "t3_a"), Forgotten::new("b").post("reddit", "t3_a"));
+        assert_ne!(Forgotten::new("a").post("reddit", "t3_a"), Forgotten::new("a").author("reddit", "t3_a"));
+    }
+}
