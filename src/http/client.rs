@@ -18,7 +18,7 @@ use super::exchange::{self, Answer, Deadlines, Failure, Reading, place};
 use super::rate::{Pace, Turn};
 use super::redirect::{self, MAX_HOPS};
 use super::retry::{self, Decision, Moment, Outcome, Policy};
-use super::{ClientOptions, Request, Response};
+use super::{AddressRule, ClientOptions, Request, Response};
 
 /// How often a caller's stop is looked at.
 const STOP_EVERY: Duration = Duration::from_millis(50);
@@ -39,8 +39,8 @@ struct Shared {
     guard: Guard,
     /// Reaches public addresses.
     public: reqwest::Client,
-    /// Reaches every address: for hosts that were permitted by name.
-    open: reqwest::Client,
+    /// Reaches every address: for hosts that were permitted by name, where there are any.
+    open: Option<reqwest::Client>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -98,7 +98,12 @@ impl Client {
         let lookup = &options.hooks.lookup;
         let public =
             builder().dns_resolver(Arc::new(PublicResolver(lookup.clone()))).build().map_err(failed)?;
-        let open = builder().dns_resolver(Arc::new(OpenResolver(lookup.clone()))).build().map_err(failed)?;
+        let open = match &options.allow {
+            AddressRule::PublicOnly => None,
+            AddressRule::PublicAnd(_) => {
+                Some(builder().dns_resolver(Arc::new(OpenResolver(lookup.clone()))).build().map_err(failed)?)
+            }
+        };
         let shared = Shared { options, guard, public, open, hosts: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), observers: Vec::new(), stop: None })
     }
@@ -279,7 +284,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let Shared { options, guard, public, open, .. } = &*self.shared;
         let hooks = &options.hooks;
-        let client = if guard.permits(url) { open } else { public };
+        let client = open.as_ref().filter(|_| guard.permits(url)).unwrap_or(public);
         let built = exchange::build(client, request, (url, method), secrets)?;
         let host = self.host(url);
         // Never closed; without a place the call would still be right.

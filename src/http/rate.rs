@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(starts(&mut pace, 0, 2), [0, 30_000]);
         // An answer from before those two.
         pace.told(30_000, limits(3.0, 30.0));
-        assert_eq!(starts(&mut pace, 30_000, 2), [45_000, 60_000]);
+        assert_eq!(starts(&mut pace, 30_000, 1), [60_000]);
         // Somebody else used the last one.
         pace.told(61_000, limits(5.0, 59.0));
         pace.told(62_000, limits(0.9, 58.0));
