@@ -144,7 +144,8 @@ impl Client {
     /// followed), or a status that is worth another try, after the last one. Other statuses are
     /// responses.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let progress = Mutex::new(Progress::default());
+        let place = request.url.as_ref().map(|url| place(url, request.secret_path)).unwrap_or_default();
+        let progress = Mutex::new(Progress { place, ..Progress::default() });
         // On the heap: what holds a request stays small.
         let run = Box::pin(self.run(&request, &progress));
         let ended = tokio::select! {
@@ -168,7 +169,6 @@ impl Client {
         let (hooks, options) = (&self.shared.options.hooks, &self.shared.options);
         let invalid = |words: &String| (Failure::unsent(ErrorKind::InvalidRequest, words.clone()), None);
         let url = request.url.as_ref().map_err(invalid)?;
-        locked(progress).place = place(url, request.secret_path);
         if let Some(problem) = &request.problem {
             return Err(invalid(problem));
         }
@@ -241,7 +241,8 @@ impl Client {
     ) -> Result<(Answer, Url), Failure> {
         let (mut url, mut method, mut secrets) = (url.clone(), request.method.clone(), true);
         let mut seen = vec![(url.clone(), method.clone())];
-        for hop in 0.. {
+        let mut hop = 0;
+        loop {
             locked(progress).place = place(&url, request.secret_path);
             self.shared.guard.check(&url).map_err(|why| Failure::unsent(ErrorKind::Address, why))?;
             let answer =
@@ -260,16 +261,12 @@ impl Client {
             if seen.contains(&(url.clone(), method.clone())) {
                 return Err(Failure::new(ErrorKind::Redirect, "it leads in a circle"));
             }
-            if hop == MAX_HOPS - 1 {
-                // The place is the one that would have been next.
-                locked(progress).place = place(&url, request.secret_path);
-            }
             if hop >= MAX_HOPS {
                 return Err(Failure::new(ErrorKind::TooManyRedirects, format!("more than {MAX_HOPS}")));
             }
             seen.push((url.clone(), method.clone()));
+            hop += 1;
         }
-        Err(Failure::new(ErrorKind::TooManyRedirects, ""))
     }
 
     /// One call, in its host's turn.
@@ -339,9 +336,9 @@ impl Client {
         let (unix_ms, steady_ms) = ((hooks.unix_ms)(), (hooks.steady_ms)());
         let mut pace = locked(&host.pace);
         pace.told(steady_ms, retry::limits(&answer.headers, unix_ms));
-        // Who wants 429 handed back decides alone what it means.
-        let blocks = answer.status == 429 && !policy.hand_back.contains(&429);
-        if (blocks || answer.status == 503)
+        // Who wants the status handed back decides alone what it means.
+        let blocks = matches!(answer.status, 429 | 503) && !policy.hand_back.contains(&answer.status);
+        if blocks
             && answer.headers.contains_key(RETRY_AFTER)
             && let Some(wait) = retry::asked_wait(answer.status, &answer.headers, unix_ms)
         {
@@ -357,9 +354,9 @@ impl Client {
             let turn = locked(&host.pace).ask((hooks.steady_ms)());
             match turn {
                 Turn::Go => return Ok(()),
-                Turn::Limited(wait) if milliseconds(wait) > max_wait => {
+                Turn::Space(wait) | Turn::Limited(wait) if milliseconds(wait) > max_wait => {
                     let wait = milliseconds(wait);
-                    let detail = format!("its rate limit allows no request for {} s", wait.as_secs());
+                    let detail = format!("its pace allows no request for {} s", wait.as_secs());
                     return Err(Failure::unsent(too_long((hooks.unix_ms)(), wait), detail));
                 }
                 Turn::Space(wait) | Turn::Limited(wait) => self.wait(milliseconds(wait)).await,

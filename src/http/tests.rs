@@ -205,6 +205,26 @@ async fn too_long_a_wait_fails_at_once_and_holds_for_every_clone() {
 }
 
 #[tokio::test]
+async fn while_one_waits_for_a_server_nobody_else_asks_it() {
+    let time = FakeTime::default();
+    let arrived: Arc<Mutex<Vec<i64>>> = Arc::default();
+    let (now, at) = (time.hooks(0.5).steady_ms, arrived.clone());
+    let server = Fake::start(move |seen| {
+        at.lock().unwrap().push(now());
+        if seen.number == 0 { Reply::new(429).header("retry-after", "30") } else { Reply::text("") }
+    });
+    let options = ClientOptions { max_concurrent_per_host: 1, ..options(&time, &[&server]) };
+    let client = Client::new(options).unwrap();
+    let all = (0..4).map(|_| client.send(Request::get(server.url("/"))));
+    for result in futures::future::join_all(all).await {
+        result.unwrap();
+    }
+    let arrived = arrived.lock().unwrap();
+    assert_eq!((arrived.len(), arrived[0]), (5, 0));
+    assert!(arrived[1..].iter().all(|at| *at >= 30_000), "{arrived:?}");
+}
+
+#[tokio::test]
 async fn callers_choose_what_they_see_and_what_is_tried_again() {
     let server = Fake::start(|_| Reply::new(429).header("retry-after", "1.5").body("details"));
     let time = FakeTime::default();
@@ -347,6 +367,9 @@ async fn the_pace_of_a_host_is_shared() {
         client.clone().send(Request::get(server.url("/"))).await.unwrap();
     }
     assert_eq!(time.waits(), seconds(&[2.0, 2.0]));
+    let request = Request::get(server.url("/")).max_wait(Duration::from_millis(1999));
+    let error = client.send(request).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::RetryAfterTooLong { .. }), "{error}");
     // Remaining requests are spread over the window; at zero it is waited for.
     let left = AtomicUsize::new(4);
     let server = Fake::start(move |_| {
@@ -454,7 +477,9 @@ async fn a_stop_ends_waits_and_calls() {
         assert!(error.is_canceled(), "{error}");
         assert_eq!(error.attempts(), 1);
         // Nothing is sent afterwards.
-        assert!(client.send(Request::get(server.url("/"))).await.unwrap_err().is_canceled());
+        let error = client.send(Request::get(server.url("/x?y"))).await.unwrap_err();
+        assert!(error.is_canceled() && error.to_string().starts_with("GET 127.0.0.1:"), "{error}");
+        assert_eq!((error.path(), error.attempts()), ("/x", 0));
         assert_eq!(server.requests().len(), 1);
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
@@ -517,6 +542,7 @@ async fn robots_that_cannot_be_read_close_the_door_and_missing_ones_open_it() {
         (Reply::new(302), false, "answered 302"),
         (Reply::redirect(302, "/robots.txt"), false, "circle"),
         (Reply::reset(), false, "cannot be had"),
+        (Reply::text(format!("User-agent: *\n{}", "Disallow: /*a\n".repeat(1001))), false, "1000 patterns"),
         (Reply::new(429).header("retry-after", "9999"), false, "429"),
     ] {
         let server = Fake::start(move |_| reply.clone());

@@ -186,6 +186,7 @@ async fn what_happens_before_a_server_is_reached() {
     for broken in ["", "nonsense", "http://[", "/relative"] {
         let error = lookup(|| Ok(Vec::new())).send(Request::get(broken)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{broken}");
+        assert!(error.to_string().starts_with("GET request: the request cannot be sent: its URL"), "{error}");
     }
     for request in [
         Request::get(&url).header("x", format!("{CANARY}\n")),
