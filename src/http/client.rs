@@ -55,6 +55,8 @@ struct Host {
 struct Progress {
     place: (String, String),
     attempts: u32,
+    /// Redirects followed in this try.
+    hops: u32,
     calls: u32,
     waited: Duration,
     wire_bytes: u64,
@@ -191,7 +193,10 @@ impl Client {
                 Ok((answer, _)) => Outcome::Answer { status: answer.status, headers: &answer.headers },
                 Err(failure) => Outcome::Failed { kind: failure.kind, sent: failure.sent },
             };
-            let waited = locked(progress).waited;
+            let Progress { waited, hops, .. } = *locked(progress);
+            // A redirect says that what must not be repeated was done.
+            let tries = if policy.replay || hops == 0 { policy.max_attempts } else { attempt };
+            let policy = Policy { max_attempts: tries, ..policy.clone() };
             let unix_ms = (hooks.unix_ms)();
             let moment = Moment { attempt, waited, unix_ms, random: (hooks.random)() };
             let decision = retry::decide(&policy, outcome, moment);
@@ -243,7 +248,10 @@ impl Client {
         let mut seen = vec![(url.clone(), method.clone())];
         let mut hop = 0;
         loop {
-            locked(progress).place = place(&url, request.secret_path);
+            {
+                let mut progress = locked(progress);
+                (progress.place, progress.hops) = (place(&url, request.secret_path), hop);
+            }
             self.shared.guard.check(&url).map_err(|why| Failure::unsent(ErrorKind::Address, why))?;
             let answer =
                 self.call(request, (&url, &method), secrets, (attempt, hop), policy, progress).await?;

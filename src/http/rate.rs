@@ -8,6 +8,8 @@ use super::retry::Limits;
 
 /// A window that is said to last longer is not believed.
 const LONGEST_WINDOW_MS: i64 = 86_400_000;
+/// Calls are spaced by at most this: a hundred years.
+const WIDEST_SPACING_MS: i64 = 100 * 366 * 86_400_000;
 /// Two answers that put a window's end no further apart speak of the same window.
 const SAME_WINDOW_MS: i64 = 2_500;
 
@@ -40,12 +42,12 @@ pub enum Turn {
 impl Pace {
     /// A host whose calls begin at least `spacing_ms` apart.
     pub fn new(spacing_ms: i64) -> Self {
-        Self { spacing_ms, ..Self::default() }
+        Self { spacing_ms: spacing_ms.min(WIDEST_SPACING_MS), ..Self::default() }
     }
 
     /// Widens the spacing; a smaller one than before changes nothing.
     pub fn space(&mut self, spacing_ms: i64) {
-        self.spacing_ms = self.spacing_ms.max(spacing_ms);
+        self.spacing_ms = self.spacing_ms.max(spacing_ms.min(WIDEST_SPACING_MS));
     }
 
     /// The server wants no call before `until_ms`.
@@ -138,6 +140,16 @@ mod tests {
         assert_eq!(starts(&mut pace, 0, 3), [0, 2_000, 4_000]);
         assert_eq!(pace.ask(4_500), Turn::Space(1_500));
         assert_eq!(pace.ask(60_000), Turn::Go);
+    }
+
+    #[test]
+    fn absurd_times_are_times() {
+        let mut pace = Pace::new(i64::MAX);
+        pace.space(i64::MAX);
+        assert_eq!(pace.ask(5), Turn::Go);
+        assert_eq!(pace.ask(6), Turn::Space(WIDEST_SPACING_MS - 1));
+        pace.block(i64::MAX);
+        assert_eq!(pace.ask(6), Turn::Limited(i64::MAX - 6));
     }
 
     #[test]

@@ -269,7 +269,21 @@ async fn a_post_is_repeated_only_when_nothing_can_have_happened() {
         assert_eq!(response.unwrap().text().unwrap(), "good", "{bad:?}");
         assert_eq!(server.requests()[1].body, b"x");
     }
+    // What comes after a redirect may fail in every way: the POST was done.
     let nobody = Fake::nobody();
+    for (location, reply) in
+        [("/next".to_owned(), Reply::new(503)), (format!("http://{nobody}/"), Reply::text(""))]
+    {
+        let server = Fake::start(move |seen| match seen.method.as_str() {
+            "POST" => Reply::redirect(303, location.as_str()),
+            _ => reply.clone(),
+        });
+        let allow = AddressRule::PublicAnd(vec!["127.0.0.1".to_owned()]);
+        let client = Client::new(ClientOptions { allow, ..options(&FakeTime::default(), &[]) }).unwrap();
+        let error = client.send(Request::post(server.url("/"))).await.unwrap_err();
+        assert_eq!(error.attempts(), 1, "{error}");
+        assert_eq!(server.requests().iter().filter(|seen| seen.method == "POST").count(), 1);
+    }
     let time = FakeTime::default();
     let allow = AddressRule::PublicAnd(vec![nobody.clone()]);
     let client =
