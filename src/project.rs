@@ -198,11 +198,16 @@ impl Project {
         })?)
     }
 
-    /// Where a run stands now: a process of this machine that is gone is dead at once, whatever
-    /// its last heartbeat says.
+    /// Where a run stands now.
     pub fn life(&self, row: &crate::state::RunRow) -> crate::state::RunLife {
+        self.life_at(row, exec::now_ms())
+    }
+
+    /// Where a run stands at `now_ms` (milliseconds since 1970 UTC): a process of this machine
+    /// that is gone is dead at once, whatever its last heartbeat says.
+    pub fn life_at(&self, row: &crate::state::RunRow, now_ms: i64) -> crate::state::RunLife {
         use crate::state::RunLife;
-        let life = row.effective(exec::now_ms(), self.config.run.lease_ms);
+        let life = row.effective(now_ms, self.config.run.lease_ms);
         let at_work = matches!(life, RunLife::Running | RunLife::Canceling);
         let gone = at_work && row.host == exec::host() && !crate::scratch::is_running(row.pid);
         if gone { RunLife::Dead } else { life }

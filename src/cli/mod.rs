@@ -27,4 +27,3 @@ mod words;
 
 pub use args::Cli;
 pub use common::{CliError, main};
-pub(crate) use plan::reason;

@@ -77,6 +77,7 @@ fn open(global: &Global, args: &Tui, launch: Option<Vec<String>>) -> Exit {
         run,
         launch,
         arguments,
+        clock: crate::exec::now_ms,
     };
     Ok(tui::show(project, options)?)
 }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::cli::reason;
 use crate::config::Body;
 use crate::event::{StepState, Target};
 use crate::graph::{
     AssetGraph, PartitionKey, PartitionMapping, PartitionSet, Partitioning, Request, Staleness, plan,
 };
-use crate::output::{event_line, sanitize};
+use crate::output::{event_line, sanitize, why};
 use crate::project::Project;
 use crate::state::{RunId, RunLife, State, StepFilter};
 
@@ -54,10 +53,12 @@ const RUNS: u32 = 500;
 /// Events read at once.
 const EVENTS: u32 = 5_000;
 
-/// Reads until the viewer ends. `tell` gives false when nobody listens any more.
-pub fn read(project: &Project, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bool) {
+/// Reads until the viewer ends. `clock` gives milliseconds since 1970 UTC; `tell` gives false
+/// when nobody listens any more.
+pub fn read(project: &Project, clock: fn() -> i64, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bool) {
     let mut feed = Feed {
         project,
+        clock,
         state: None,
         followed: None,
         detail: DetailShot::default(),
@@ -85,6 +86,7 @@ pub fn read(project: &Project, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bo
 
 struct Feed<'p> {
     project: &'p Project,
+    clock: fn() -> i64,
     state: Option<State>,
     followed: Option<RunId>,
     detail: DetailShot,
@@ -109,7 +111,7 @@ impl Feed<'_> {
             self.state = self.project.state_if_any().map_err(|e| e.to_string())?;
         }
         if let Some(state) = &self.state {
-            let runs = list(self.project, state)?;
+            let runs = list(self.project, state, (self.clock)())?;
             let print = fingerprint(&runs);
             let busy = runs.runs.iter().any(|r| matches!(r.life, RunLife::Running | RunLife::Canceling));
             let changed = self.fingerprint != Some(print);
@@ -146,7 +148,7 @@ impl Feed<'_> {
         let Some(state) = &self.state else { return Ok(false) };
         let words = |e: crate::state::StateError| e.to_string();
         let Some(row) = state.run(id).map_err(words)? else { return Ok(false) };
-        let life = self.project.life(&row);
+        let life = self.project.life_at(&row, (self.clock)());
         let first = self.detail.run.is_none();
         let mut news = first;
         if first {
@@ -180,14 +182,14 @@ fn shot(row: crate::state::RunRow, life: RunLife) -> RunShot {
     RunShot { row, life, backfill }
 }
 
-fn list(project: &Project, state: &State) -> Result<RunsShot, String> {
+fn list(project: &Project, state: &State, now_ms: i64) -> Result<RunsShot, String> {
     let words = |e: crate::state::StateError| e.to_string();
     let rows = state.runs(RUNS, None).map_err(words)?;
     let lake = rows.first().map(|r| r.lake.clone());
     let runs: Vec<RunShot> = rows
         .into_iter()
         .map(|row| {
-            let life = project.life(&row);
+            let life = project.life_at(&row, now_ms);
             shot(row, life)
         })
         .collect();
@@ -247,7 +249,7 @@ pub fn world(project: &Project, state: Option<&State>) -> Result<WorldShot, Stri
             Staleness::Missing | Staleness::AwaitsCapture => Cell::Missing,
             _ => Cell::Stale,
         };
-        shot.why.insert(step.slot, reason(graph, &world, step));
+        shot.why.insert(step.slot, why::reason(graph, step, world.is_gone(step.asset, step.slot)));
     }
     if let (Some(state), Some(lake)) = (state, &lake) {
         for failure in state.last_failures(lake.id()).map_err(|e| e.to_string())? {
@@ -325,9 +327,14 @@ fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx) 
 }
 
 /// Starts the thread.
-pub fn start(project: Arc<Project>, wants: Receiver<Want>, news: Sender<News>) -> std::io::Result<()> {
+pub fn start(
+    project: Arc<Project>,
+    clock: fn() -> i64,
+    wants: Receiver<Want>,
+    news: Sender<News>,
+) -> std::io::Result<()> {
     std::thread::Builder::new().name("rxpulse-feed".into()).stack_size(8 << 20).spawn(move || {
-        read(&project, &wants, &|n| news.send(n).is_ok());
+        read(&project, clock, &wants, &|n| news.send(n).is_ok());
     })?;
     Ok(())
 }

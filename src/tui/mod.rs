@@ -51,6 +51,8 @@ pub struct Options {
     pub launch: Option<Vec<String>>,
     /// Arguments before the verb that every started command gets: project and profile.
     pub arguments: Vec<std::ffi::OsString>,
+    /// What time it is, in milliseconds since 1970 UTC.
+    pub clock: fn() -> i64,
 }
 
 /// Frames a second at most while a run is at work.
@@ -69,9 +71,9 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     }
     let (wants, wanted) = channel();
     let (tell, news) = channel();
-    feed::start(project.clone(), wanted, tell)?;
+    feed::start(project.clone(), options.clock, wanted, tell)?;
     let mut app = App::new(options.theme, options.readonly);
-    app.now_ms = crate::exec::now_ms();
+    app.now_ms = (options.clock)();
     // Also puts a hook before the panic hook that restores the terminal.
     let mut terminal = ratatui::try_init()?;
     let mouse = options.mouse;
@@ -85,6 +87,7 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
         news,
         follow_next: false,
         newest: 0,
+        clock: options.clock,
     };
     if let Some(id) = options.run {
         let effect = app.open(Screen::Run(id));
@@ -128,6 +131,7 @@ struct Viewer {
     /// Open the next run that appears.
     follow_next: bool,
     newest: i64,
+    clock: fn() -> i64,
 }
 
 impl Viewer {
@@ -156,7 +160,7 @@ impl Viewer {
                 self.launched(app, told);
                 urgent = true;
             }
-            app.now_ms = crate::exec::now_ms();
+            app.now_ms = (self.clock)();
             // Times on the screen go on while a run is at work.
             let running = app.runs.runs.iter().any(|r| !r.row.state.is_final());
             if running && app.now_ms / 1000 != second {
