@@ -218,12 +218,16 @@ impl Project {
     /// # Errors
     /// When it cannot start.
     pub fn engine(&self) -> Result<Engine, ProjectError> {
+        self.engine_in(crate::scratch::folder(&self.root))
+    }
+
+    fn engine_in(&self, temp_dir: PathBuf) -> Result<Engine, ProjectError> {
         let run = &self.config.run;
         Engine::new(EngineOptions {
             memory_limit: run.memory_limit,
             threads: run.threads,
             batch_size: run.batch_size,
-            temp_dir: crate::scratch::folder(&self.root),
+            temp_dir,
             temp_limit: run.spill_limit,
             brands: Arc::new(exec::BrandWords(self.brands.clone())),
             taxonomy: Arc::new(exec::IssueWords(self.taxonomy.clone())),
@@ -329,11 +333,12 @@ impl Project {
     /// # Errors
     /// Problems of SQL, or an engine that cannot start.
     pub fn resources(&self, lake: Arc<Lake>) -> Result<Resources, ProjectError> {
-        let engine = self.engine()?;
+        let temp_dir = crate::scratch::folder(&self.root);
+        let engine = self.engine_in(temp_dir.clone())?;
         let (shapes, _) = self.shapes(&engine).map_err(ProjectError::Problems)?;
         Ok(Resources {
             root: self.root.clone(),
-            temp_dir: crate::scratch::folder(&self.root),
+            temp_dir,
             config: self.config.clone(),
             lake,
             engine: Arc::new(engine),
