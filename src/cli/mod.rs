@@ -4,6 +4,7 @@
 //! configuration; 3 some published, some failed; 130/143 interrupted.
 
 mod args;
+mod argv;
 mod assets;
 mod backfill;
 mod check;

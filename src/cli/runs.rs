@@ -1,11 +1,12 @@
 //! `rxpulse runs`: what was run, and what it did.
 
-use crate::event::{StepState, Target};
+use crate::event::StepState;
 use crate::exec::now_ms;
 use crate::output::event_line::line;
 use crate::output::terminal::{self, dim, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
+use crate::run_view::lane;
 use crate::state::{RunId, RunLife, RunRow, State, StepFilter};
 
 use super::args::{Global, Runs};
@@ -142,11 +143,7 @@ fn show(global: &Global, project: &Project, state: &State, run: Option<i64>, sta
     // Failures in full, the rest by asset and state.
     let mut groups: std::collections::BTreeMap<(String, &str), (u64, u64, u64)> = Default::default();
     for step in &steps {
-        let lane = match &step.target {
-            Target::Capture { asset, source, .. } => format!("{asset} ← {source}"),
-            Target::Partition { asset, .. } => asset.to_string(),
-        };
-        let entry = groups.entry((lane, step.state.as_str())).or_default();
+        let entry = groups.entry((lane(&step.target), step.state.as_str())).or_default();
         entry.0 += 1;
         entry.1 += step.stats.rows_in.unwrap_or(0);
         entry.2 += step.stats.rows_out.unwrap_or(0);

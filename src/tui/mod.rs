@@ -27,6 +27,7 @@ use ratatui::crossterm::event::{
 };
 use ratatui::crossterm::execute;
 
+use crate::output::text;
 use crate::project::Project;
 use crate::state::RunId;
 
@@ -250,7 +251,7 @@ impl Viewer {
                 // A run tells its own story; what never became one has to be told here.
                 if code != 0 && app.runs.runs.first().is_none_or(|r| r.row.id.0 <= self.newest) {
                     self.follow_next = false;
-                    app.say(format!("rxpulse {} ended with exit code {code}\n{said}", argv.join(" ")));
+                    app.say(format!("rxpulse {} ended with exit code {code}\n{said}", text::command(&argv)));
                 } else if self.follow_next {
                     self.follow_next = false;
                     app.say(said);
