@@ -17,7 +17,7 @@ use crate::output::{problems, sanitize};
 use crate::project::{self, Project, ProjectError};
 use crate::state::State;
 
-use super::args::{Cli, Command, Days, Global};
+use super::args::{Cli, Command, Days, Global, Runs};
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug)]
@@ -92,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => super::explain::run(&global, &args),
         Command::Assets(args) => super::assets::run(&global, &args),
         Command::Runs(args) => super::runs::run(&global, &args),
+        Command::Logs(args) => super::runs::run(&global, &Runs::Logs(args)),
         Command::Query(args) => super::query::run(&global, &args),
         Command::Files(args) => super::files::run(&global, &args),
         Command::Validate(args) => super::validate::run(&global, &args),

@@ -9,7 +9,7 @@ use crate::project::Project;
 use crate::run_view::lane;
 use crate::state::{RunId, RunLife, RunRow, State, StepFilter};
 
-use super::args::{Global, Runs};
+use super::args::{Global, Logs, Runs};
 use super::common::{self, CliError, Exit};
 use super::steer::life;
 
@@ -40,7 +40,7 @@ pub fn run(global: &Global, args: &Runs) -> Exit {
     match args {
         Runs::List { limit } => list(global, &project, &state, *limit),
         Runs::Show { run, state: states } => show(global, &project, &state, *run, states),
-        Runs::Logs { run, follow } => logs(global, &project, &state, *run, *follow),
+        Runs::Logs(args) => logs(global, &project, &state, args),
         Runs::Cancel { run } => super::steer::cancel(global, &project, &project.state()?, *run),
         Runs::Resume { run } => super::steer::resume(global, &project, &project.state()?, *run),
         Runs::Retry { run, from_failure, .. } => {
@@ -176,9 +176,9 @@ fn show(global: &Global, project: &Project, state: &State, run: Option<i64>, sta
     Ok(0)
 }
 
-fn logs(global: &Global, project: &Project, state: &State, run: Option<i64>, follow: bool) -> Exit {
+fn logs(global: &Global, project: &Project, state: &State, args: &Logs) -> Exit {
     let json = common::is_json(global.format)?;
-    let row = chosen(state, run)?;
+    let row = chosen(state, args.run)?;
     let mut after = 0;
     loop {
         let events = state.events(row.id, after, 10_000)?;
@@ -200,7 +200,7 @@ fn logs(global: &Global, project: &Project, state: &State, run: Option<i64>, fol
         let live = now.is_some_and(|r| {
             matches!(life(&r, project), RunLife::Running | RunLife::Canceling | RunLife::Queued)
         });
-        if !follow || !live {
+        if !args.follow || !live {
             return Ok(0);
         }
         std::thread::sleep(std::time::Duration::from_millis(200));
