@@ -6,6 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use crate::graph::Day;
 use crate::output::text;
+use crate::run_view::LogLine;
 use crate::state::{RunId, RunLife};
 
 use super::heat::{self, Zoom};
@@ -286,17 +287,15 @@ impl App {
         let Some(detail) = &self.detail else { return Vec::new() };
         // As they ran; those that wait come last.
         let mut lanes: Vec<(&String, i64)> =
-            detail.lanes.iter().map(|(name, lane)| (name, lane.from_ms.unwrap_or(i64::MAX))).collect();
+            detail.detail.lanes.iter().map(|(name, lane)| (name, lane.from_ms.unwrap_or(i64::MAX))).collect();
         lanes.sort_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(b.0)));
         lanes.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Lines of the log that the level leaves.
-    pub fn log(&self) -> Vec<&super::shot::LogLine> {
+    pub fn log(&self) -> Vec<&LogLine> {
         let Some(detail) = &self.detail else { return Vec::new() };
-        let rank =
-            |level: &str| ["debug", "info", "warn", "error"].iter().position(|l| *l == level).unwrap_or(1);
-        detail.log.iter().filter(|l| rank(l.level) >= self.level).collect()
+        detail.detail.log.iter().filter(|l| l.level as usize >= self.level).collect()
     }
 
     /// How many rows the screen's list has.
@@ -325,7 +324,7 @@ impl App {
             Screen::Asset(key) | Screen::Partitions(key) => Some(key.clone()),
             Screen::Run(_) => {
                 let lane = self.lanes().get(self.chosen)?.clone();
-                Some(lane.split(" ← ").next().unwrap_or(&lane).to_string())
+                Some(self.detail.as_ref()?.detail.lanes.get(&lane)?.asset.clone())
             }
             Screen::Failures => self.failures().get(self.chosen).map(|f| f.target.asset().to_string()),
             Screen::Runs | Screen::Backfills => None,
@@ -596,7 +595,7 @@ impl App {
                 let n = self
                     .lanes()
                     .get(self.chosen)
-                    .and_then(|l| Some(self.detail.as_ref()?.lanes.get(l)?.steps.len()));
+                    .and_then(|l| Some(self.detail.as_ref()?.detail.lanes.get(l)?.steps.len()));
                 self.step = moved(self.step, n.unwrap_or(0));
             }
             _ => {

@@ -193,17 +193,17 @@ impl<'p> Feed<'p> {
         let mut news = first;
         if first {
             for step in state.steps(id, &StepFilter::default()).map_err(words)? {
-                self.detail.expect(&step.target);
+                self.detail.detail.expect(&step.target);
             }
         }
         let began = row.started_ms;
         loop {
-            let events = state.events(id, self.detail.seq, EVENTS).map_err(words)?;
+            let events = state.events(id, self.detail.detail.seq, EVENTS).map_err(words)?;
             let n = events.len();
             news |= n > 0;
             for (seq, at_ms, event) in &events {
                 let line = event_line::plain(event);
-                self.detail.apply(*seq, *at_ms, began, event, line);
+                self.detail.detail.apply(*seq, *at_ms, began, event, line);
             }
             if n < EVENTS as usize {
                 break;
@@ -433,7 +433,9 @@ mod tests {
             told.borrow_mut().push(match news {
                 News::World(_) => "world".to_string(),
                 News::Runs(runs) => format!("runs {:?}", runs.runs[0].life),
-                News::Run(run) => format!("run {:?} {}", run.run.as_ref().unwrap().life, run.log.len()),
+                News::Run(run) => {
+                    format!("run {:?} {}", run.run.as_ref().unwrap().life, run.detail.log.len())
+                }
                 News::Trouble(text) => text,
             });
             true

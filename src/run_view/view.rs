@@ -1,5 +1,4 @@
-//! The one fold of a run's events: what plain output, progress bars, a terminal monitor and a
-//! dashboard all show. Pure.
+//! How many steps of a run stand where, and what they have done so far.
 
 use std::collections::BTreeMap;
 
