@@ -20,7 +20,7 @@ use crate::output::{event_line, sanitize, why};
 use crate::project::Project;
 use crate::state::{RunId, RunLife, RunRow, State, StateError, StepFilter};
 
-use super::shot::{AssetShot, Cell, DetailShot, RunShot, RunsShot, WorldShot};
+use super::shot::{AssetShot, Cell, DetailShot, News, RunShot, RunsShot, WorldShot};
 
 /// What a screen asks the feed for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,18 +31,6 @@ pub enum Want {
     Refresh,
     /// The viewer ends.
     Stop,
-}
-
-/// What the feed has read.
-pub enum News {
-    /// Assets and where their partitions stand.
-    World(Arc<WorldShot>),
-    /// Runs, failures, what is being made.
-    Runs(Arc<RunsShot>),
-    /// The run that is followed.
-    Run(Arc<DetailShot>),
-    /// Something could not be read.
-    Trouble(String),
 }
 
 /// How often the database is asked whether there is news.

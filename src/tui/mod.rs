@@ -1,10 +1,13 @@
 //! The run monitor: screens over the state database, drawn in a terminal.
 //!
-//! A thread reads ([`feed`]), [`app`] says what keys mean, [`draw`] draws; this file owns the
-//! terminal. Nothing here runs steps: what is started is a process of its own, which survives
-//! the viewer, and what is watched may be any process's run.
+//! A thread reads ([`feed`]), [`app`] holds what is shown and takes keys in, [`draw`] draws; this
+//! file owns the terminal. [`App`](app::App), [`feed`] and [`draw`] also serve whoever shows the
+//! screens elsewhere, on a buffer of [`ratatui`]. Nothing here runs steps: what is started is a
+//! process of its own, which survives the viewer, and what is watched may be any process's run.
 
+mod act;
 pub mod app;
+mod ask;
 mod draw;
 pub mod feed;
 pub mod heat;
@@ -32,10 +35,13 @@ use crate::project::Project;
 use crate::state::RunId;
 
 pub use draw::draw;
+/// The screens are drawn with it; a buffer of another version would not do.
+pub use ratatui;
 
-use app::{App, Effect, Popup, Screen};
-use feed::{News, Want};
+use app::{App, Effect, Screen};
+use feed::Want;
 use launch::{Launched, Launcher};
+use shot::News;
 use theme::Theme;
 
 /// How the viewer is opened.
@@ -212,40 +218,18 @@ impl Viewer {
     }
 
     fn take(&mut self, app: &mut App, news: News) {
-        match news {
-            News::World(world) => {
-                app.world = Some(world);
-                app.trouble = None;
-            }
-            News::Runs(runs) => {
-                app.runs = runs;
-                app.trouble = None;
-                let newest = app.runs.runs.first().map(|r| r.row.id);
-                if let Some(id) = newest.filter(|id| self.follow_next && id.0 > self.newest) {
-                    self.follow_next = false;
-                    let effect = app.open(Screen::Run(id));
-                    self.carry_out(app, effect);
-                }
-            }
-            News::Run(detail) => {
-                let shown = matches!(app.screen(), Screen::Run(id) if detail.run.as_ref().is_some_and(|r| r.row.id == *id));
-                if shown {
-                    app.detail = Some(detail);
-                }
-            }
-            News::Trouble(text) => app.trouble = Some(text),
+        app.learn(news);
+        let newest = app.runs.runs.first().map(|r| r.row.id);
+        if let Some(id) = newest.filter(|id| self.follow_next && id.0 > self.newest) {
+            self.follow_next = false;
+            let effect = app.open(Screen::Run(id));
+            self.carry_out(app, effect);
         }
     }
 
     fn launched(&mut self, app: &mut App, told: Launched) {
         match told {
-            Launched::Previewed { argv, text } => {
-                if let Some(Popup::Plan { argv: asked, text: shown }) = &mut app.popup
-                    && *asked == argv
-                {
-                    *shown = Some(text);
-                }
-            }
+            Launched::Previewed { argv, text } => app.previewed(&argv, text),
             Launched::Ended { argv, code, said } => {
                 let _ = self.wants.send(Want::Refresh);
                 // A run tells its own story; what never became one has to be told here.

@@ -1,6 +1,7 @@
 //! What the screens show: plain data, made by the feed and drawn by anybody. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::StepState;
 use crate::graph::PartitionKey;
@@ -210,4 +211,16 @@ impl Stands {
             Stands::Died => "died",
         }
     }
+}
+
+/// What the feed has read.
+pub enum News {
+    /// Assets and where their partitions stand.
+    World(Arc<WorldShot>),
+    /// Runs, failures, what is being made.
+    Runs(Arc<RunsShot>),
+    /// The run that is followed.
+    Run(Arc<DetailShot>),
+    /// Something could not be read.
+    Trouble(String),
 }
