@@ -1,7 +1,7 @@
 //! The command line: one file a verb, each arguments → request → output.
 //!
 //! Exit codes: 0 all well; 1 nothing was published (or the answer is "no"); 2 usage or
-//! configuration; 3 some published, some failed; 130/143 interrupted.
+//! configuration; 3 some published, some failed; 129/130/143 interrupted.
 
 mod args;
 mod argv;

@@ -31,7 +31,11 @@ pub fn run(global: &Global, args: &Runs) -> Exit {
     let project = common::open_quietly(global)?;
     let Some(state) = project.state_if_any()? else {
         if common::is_json(global.format)? {
-            common::print_json(global.format, &serde_json::json!([]))?;
+            match args {
+                Runs::List { .. } => common::print_json(global.format, &serde_json::json!([]))?,
+                Runs::Logs(_) => {}
+                _ => return Err(CliError::Usage("nothing has been run yet".into())),
+            }
         } else {
             terminal::out("Nothing has been run yet: rxpulse materialize --all\n");
         }
