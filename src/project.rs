@@ -198,11 +198,16 @@ impl Project {
         })?)
     }
 
-    /// Where a run stands now: a process of this machine that is gone is dead at once, whatever
-    /// its last heartbeat says.
+    /// Where a run stands now.
     pub fn life(&self, row: &crate::state::RunRow) -> crate::state::RunLife {
+        self.life_at(row, exec::now_ms())
+    }
+
+    /// Where a run stands at `now_ms` (milliseconds since 1970 UTC): a process of this machine
+    /// that is gone is dead at once, whatever its last heartbeat says.
+    pub fn life_at(&self, row: &crate::state::RunRow, now_ms: i64) -> crate::state::RunLife {
         use crate::state::RunLife;
-        let life = row.effective(exec::now_ms(), self.config.run.lease_ms);
+        let life = row.effective(now_ms, self.config.run.lease_ms);
         let at_work = matches!(life, RunLife::Running | RunLife::Canceling);
         let gone = at_work && row.host == exec::host() && !crate::scratch::is_running(row.pid);
         if gone { RunLife::Dead } else { life }
@@ -213,12 +218,16 @@ impl Project {
     /// # Errors
     /// When it cannot start.
     pub fn engine(&self) -> Result<Engine, ProjectError> {
+        self.engine_in(crate::scratch::folder(&self.root))
+    }
+
+    fn engine_in(&self, temp_dir: PathBuf) -> Result<Engine, ProjectError> {
         let run = &self.config.run;
         Engine::new(EngineOptions {
             memory_limit: run.memory_limit,
             threads: run.threads,
             batch_size: run.batch_size,
-            temp_dir: crate::scratch::folder(&self.root),
+            temp_dir,
             temp_limit: run.spill_limit,
             brands: Arc::new(exec::BrandWords(self.brands.clone())),
             taxonomy: Arc::new(exec::IssueWords(self.taxonomy.clone())),
@@ -324,11 +333,12 @@ impl Project {
     /// # Errors
     /// Problems of SQL, or an engine that cannot start.
     pub fn resources(&self, lake: Arc<Lake>) -> Result<Resources, ProjectError> {
-        let engine = self.engine()?;
+        let temp_dir = crate::scratch::folder(&self.root);
+        let engine = self.engine_in(temp_dir.clone())?;
         let (shapes, _) = self.shapes(&engine).map_err(ProjectError::Problems)?;
         Ok(Resources {
             root: self.root.clone(),
-            temp_dir: crate::scratch::folder(&self.root),
+            temp_dir,
             config: self.config.clone(),
             lake,
             engine: Arc::new(engine),

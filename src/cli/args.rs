@@ -62,6 +62,8 @@ pub enum Command {
     /// What was run: list, show, logs, cancel, resume, retry
     #[command(subcommand)]
     Runs(Runs),
+    /// A run's events: short for `runs logs`
+    Logs(Logs),
     /// Watch and steer runs on a screen of their own
     Tui(Tui),
     /// Ask a question in SQL
@@ -282,13 +284,7 @@ pub enum Runs {
         state: Vec<String>,
     },
     /// A run's events (default: the newest run)
-    Logs {
-        /// Its number
-        run: Option<i64>,
-        /// Go on as events arrive
-        #[arg(short, long)]
-        follow: bool,
-    },
+    Logs(Logs),
     /// Ask a run to stop; what it has published stays
     Cancel {
         /// Its number (default: the newest run at work)
@@ -310,6 +306,16 @@ pub enum Runs {
         #[arg(long, conflicts_with = "failed")]
         from_failure: bool,
     },
+}
+
+/// `runs logs`, and `logs` for short.
+#[derive(Args, Debug, Clone)]
+pub struct Logs {
+    /// Its number
+    pub run: Option<i64>,
+    /// Go on as events arrive
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 /// `query`.

@@ -174,6 +174,19 @@ fn graph(global: &Global, style: GraphStyle, terms: &[String]) -> Exit {
             .flat_map(|a| graph.upstream(*a).iter().map(move |(up, m)| (*up, *a, *m)))
             .filter(|(up, ..)| chosen.contains(up))
     };
+    if common::is_json(global.format)? {
+        let assets: Vec<_> = chosen
+            .iter()
+            .map(|a| serde_json::json!({ "asset": graph.key(*a), "layer": graph.asset(*a).layer }))
+            .collect();
+        let edges: Vec<_> = edges()
+            .map(|(up, down, m)| {
+                serde_json::json!({ "from": graph.key(up), "to": graph.key(down), "mapping": m.to_string() })
+            })
+            .collect();
+        common::print_json(global.format, &serde_json::json!({ "assets": assets, "edges": edges }))?;
+        return Ok(0);
+    }
     let label = |m: PartitionMapping| (m != PartitionMapping::Same).then(|| m.to_string());
     let mut out = String::new();
     match style {

@@ -4,10 +4,12 @@
 //! `runs retry` know what is left.
 
 use crate::exec::RunOptions;
+use crate::output::text;
 
 use super::args::{Backfill, Global};
+use super::argv;
 use super::common::{self, Exit};
-use super::materialize::{Asked, Only, Which, launch, request_line};
+use super::materialize::{Asked, Only, Which, launch};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Backfill) -> Exit {
@@ -42,30 +44,10 @@ fn asked(args: &Backfill) -> Asked {
         },
         force: args.force,
         options: RunOptions {
-            command: command_line(args),
+            command: text::command(&argv::backfill(args)),
             request_json: request.to_string(),
             newest_first: args.reverse,
             parallel: args.parallel.map(usize::from),
         },
     }
-}
-
-/// The arguments as a person would type them.
-fn command_line(args: &Backfill) -> String {
-    let mut out = String::from("backfill");
-    out.push_str(&request_line(&args.selection, &args.days));
-    let flags = [
-        (args.missing, "missing"),
-        (args.failed, "failed"),
-        (args.stale, "stale"),
-        (args.force, "force"),
-        (args.reverse, "reverse"),
-    ];
-    for (_, flag) in flags.into_iter().filter(|(set, _)| *set) {
-        out.push_str(&format!(" --{flag}"));
-    }
-    if let Some(n) = args.parallel {
-        out.push_str(&format!(" --parallel {n}"));
-    }
-    out
 }

@@ -17,7 +17,7 @@ use crate::output::{problems, sanitize};
 use crate::project::{self, Project, ProjectError};
 use crate::state::State;
 
-use super::args::{Cli, Command, Days, Global};
+use super::args::{Cli, Command, Days, Global, Runs};
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug)]
@@ -92,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => super::explain::run(&global, &args),
         Command::Assets(args) => super::assets::run(&global, &args),
         Command::Runs(args) => super::runs::run(&global, &args),
+        Command::Logs(args) => super::runs::run(&global, &Runs::Logs(args)),
         Command::Query(args) => super::query::run(&global, &args),
         Command::Files(args) => super::files::run(&global, &args),
         Command::Validate(args) => super::validate::run(&global, &args),
@@ -128,7 +129,10 @@ pub fn main() -> ExitCode {
 pub fn show_problems(found: &[Problem], json: bool) {
     if json {
         let list: Vec<_> = found.iter().map(problems::json).collect();
-        terminal::out(&format!("{}\n", serde_json::json!({ "problems": list })));
+        terminal::out(&format!(
+            "{}\n",
+            serde_json::json!({ "schema_version": SCHEMA_VERSION, "problems": list })
+        ));
     }
     err(&problems::render(found, terminal::stderr_color(), terminal::width()));
 }
@@ -146,6 +150,8 @@ fn start_tracing(global: &Global) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell on the stream that cannot be written to, and panic.
+        .log_internal_errors(false)
         .with_ansi(terminal::stderr_color())
         .with_target(false)
         .try_init();
@@ -332,19 +338,32 @@ pub fn asset_named(graph: &AssetGraph, name: &str) -> Result<AssetIdx, CliError>
     })
 }
 
-/// Prints a value as JSON: indented for one document, compact lines for a list.
+/// The version of everything that is printed as JSON; `docs/json.md` says what it promises.
+/// A field that is added does not change it, one that goes or means something else does.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Prints a value as JSON: indented for one document, compact lines with `ndjson`. An object says
+/// which version of the schema it follows; a list has no place for that, nor have its lines.
 pub fn print_json(format: Format, value: &serde_json::Value) -> Result<(), CliError> {
-    match (format, value) {
-        (Format::Ndjson, serde_json::Value::Array(items)) => {
-            let mut text = String::new();
-            for item in items {
-                text.push_str(&item.to_string());
-                text.push('\n');
-            }
-            terminal::out(&text);
-        }
-        _ => terminal::out(&format!("{}\n", serde_json::to_string_pretty(value)?)),
+    #[derive(serde::Serialize)]
+    struct Versioned<'a> {
+        schema_version: u32,
+        #[serde(flatten)]
+        fields: &'a serde_json::Map<String, serde_json::Value>,
     }
+    use serde_json::Value;
+    let text = match (format, value) {
+        (Format::Ndjson, Value::Array(items)) => items.iter().map(|item| format!("{item}\n")).collect(),
+        (_, Value::Object(fields)) => {
+            let value = Versioned { schema_version: SCHEMA_VERSION, fields };
+            match format {
+                Format::Ndjson => format!("{}\n", serde_json::to_string(&value)?),
+                _ => format!("{}\n", serde_json::to_string_pretty(&value)?),
+            }
+        }
+        _ => format!("{}\n", serde_json::to_string_pretty(value)?),
+    };
+    terminal::out(&text);
     Ok(())
 }
 

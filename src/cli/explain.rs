@@ -8,13 +8,12 @@ use crate::graph::{
 };
 use crate::lake::{Lake, Manifest};
 use crate::output::terminal::{self, bold, dim, green, red, yellow};
-use crate::output::{sanitize, text};
+use crate::output::{sanitize, text, why};
 use crate::project::Project;
 use crate::source::Reach;
 
 use super::args::{Explain, Global};
 use super::common::{self, CliError, Exit};
-use super::plan;
 
 struct Teller<'a> {
     project: &'a Project,
@@ -126,7 +125,7 @@ impl Teller<'_> {
             None => (red("missing"), "no source has captured it".to_string()),
             Some(&i) => {
                 let step = &self.steps.steps[i];
-                let why = plan::reason(self.graph, self.world, step);
+                let why = why::reason(self.graph, step, self.world.is_gone(asset, slot));
                 let word = match step.why {
                     Staleness::Missing => red("missing"),
                     Staleness::AwaitsCapture => yellow("awaits capture"),
@@ -252,7 +251,7 @@ impl Teller<'_> {
             "asset": self.graph.key(asset),
             "partition": self.graph.partition(asset, slot),
             "staleness": step.map_or(if entry.is_some() { "fresh" } else { "missing" }, |s| s.why.as_str()),
-            "reason": step.map(|s| plan::reason(self.graph, self.world, s)),
+            "reason": step.map(|s| why::reason(self.graph, s, self.world.is_gone(asset, slot))),
             "changed_inputs": self.changed(asset, slot)?,
             "data_version": entry.map(|e| e.data),
             "generation": entry.map(|e| e.generation.get()),

@@ -9,9 +9,10 @@ use crate::output::progress::{Progress, words};
 use crate::output::terminal::{self, Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
-use crate::run_view::RunView;
+use crate::run_view::{RunView, capture_lane};
 
 use super::args::{Days, Global, Materialize};
+use super::argv;
 use super::common::{self, CliError, Exit};
 
 /// A selection as partitions, and the plan for them.
@@ -85,7 +86,7 @@ impl Asked {
             },
             force: args.force,
             options: RunOptions {
-                command: command_line(args),
+                command: text::command(&argv::materialize(args)),
                 request_json: request.to_string(),
                 newest_first: args.reverse,
                 parallel: None,
@@ -200,7 +201,7 @@ pub fn execute(
         .config
         .sources
         .iter()
-        .flat_map(|s| graph.iter().map(move |(_, a)| format!("{} ← {}", a.key, s.name)))
+        .flat_map(|s| graph.iter().map(move |(_, a)| capture_lane(&a.key, &s.name)))
         .collect();
     order.extend(graph.iter().map(|(_, a)| a.key.to_string()));
     let mode = if global.quiet { terminal::ProgressMode::None } else { global.progress };
@@ -277,48 +278,6 @@ fn look_at(graph: &crate::graph::AssetGraph) -> String {
     format!(
         "Look at it: rxpulse status · rxpulse query \"SELECT * FROM {table}{order} LIMIT 10\" · rxpulse explain {table}\n"
     )
-}
-
-/// The arguments as a person would type them.
-pub fn command_line(args: &Materialize) -> String {
-    let mut out = String::from("materialize");
-    if args.all {
-        out.push_str(" --all");
-    }
-    out.push_str(&request_line(&args.selection, &args.days));
-    if args.force {
-        out.push_str(" --force");
-    }
-    if args.reverse {
-        out.push_str(" --reverse");
-    }
-    out
-}
-
-/// A selection and days as a person would type them, with a space before.
-pub fn request_line(selection: &[String], days: &Days) -> String {
-    let mut out = String::new();
-    for term in selection {
-        let plain = term.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+:-".contains(&b));
-        if plain {
-            out.push_str(&format!(" {term}"));
-        } else {
-            out.push_str(&format!(" '{}'", term.replace('\'', "'\\''")));
-        }
-    }
-    for day in &days.partitions {
-        out.push_str(&format!(" --partition {day}"));
-    }
-    if let Some(day) = days.from {
-        out.push_str(&format!(" --from {day}"));
-    }
-    if let Some(day) = days.to {
-        out.push_str(&format!(" --to {day}"));
-    }
-    if let Some(n) = days.latest {
-        out.push_str(&format!(" --latest {n}"));
-    }
-    out
 }
 
 fn summary(

@@ -1,9 +1,10 @@
 //! The command line: one file a verb, each arguments → request → output.
 //!
 //! Exit codes: 0 all well; 1 nothing was published (or the answer is "no"); 2 usage or
-//! configuration; 3 some published, some failed; 130/143 interrupted.
+//! configuration; 3 some published, some failed; 129/130/143 interrupted.
 
 mod args;
+mod argv;
 mod assets;
 mod backfill;
 mod check;
@@ -27,4 +28,3 @@ mod words;
 
 pub use args::Cli;
 pub use common::{CliError, main};
-pub(crate) use plan::reason;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::exec::World;
-use crate::graph::{AssetGraph, Cause, PartitionStep, Plan, Staleness};
+use crate::graph::{AssetGraph, Plan};
 use crate::output::terminal::{self, bold, dim, yellow};
+use crate::output::why::reason;
 use crate::output::{sanitize, text};
 
 use super::args::{Global, Materialize};
@@ -59,12 +60,12 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
     let mut at = 0;
     while at < plan.steps.len() {
         let first = &plan.steps[at];
-        let why = reason(graph, &world, first);
+        let why = reason(graph, first, world.is_gone(first.asset, first.slot));
         let mut end = at + 1;
-        while end < plan.steps.len()
-            && plan.steps[end].asset == first.asset
-            && plan.steps[end].slot == plan.steps[end - 1].slot + 1
-            && reason(graph, &world, &plan.steps[end]) == why
+        while let Some(next) = plan.steps.get(end)
+            && next.asset == first.asset
+            && next.slot == plan.steps[end - 1].slot + 1
+            && reason(graph, next, world.is_gone(next.asset, next.slot)) == why
         {
             end += 1;
         }
@@ -104,40 +105,6 @@ fn by_asset(graph: &AssetGraph, plan: &Plan) -> String {
     parts.join(", ")
 }
 
-/// Why a step is planned, in words.
-pub fn reason(graph: &AssetGraph, world: &World, step: &PartitionStep) -> String {
-    let mut words = match &step.why {
-        Staleness::Fresh => "fresh".to_string(),
-        Staleness::Missing => match world.floors.contains_key(&(step.asset, step.slot)) {
-            true => "its manifest is gone".to_string(),
-            false => "never made".to_string(),
-        },
-        Staleness::AwaitsCapture => "decided by the capture".to_string(),
-        Staleness::Stale(causes) => causes.iter().map(|c| cause(graph, c)).collect::<Vec<_>>().join("; "),
-    };
-    if let Some(missing) = step.missing_input {
-        words.push_str(&format!(
-            "; blocked: {} does not exist, select +{}",
-            graph.key(missing.asset),
-            graph.key(step.asset)
-        ));
-    } else if let Some(stale) = step.stale_input {
-        words.push_str(&format!("; runs on a stale {}", graph.key(stale)));
-    }
-    words
-}
-
-/// One cause in words.
-pub fn cause(graph: &AssetGraph, cause: &Cause) -> String {
-    match cause {
-        Cause::CodeChanged { old, new } => format!("code changed ({} → {})", old.short(), new.short()),
-        Cause::InputsChanged => "an input changed".to_string(),
-        Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
-        Cause::Incomplete(_) => "published incomplete".to_string(),
-        Cause::Forced => "forced".to_string(),
-    }
-}
-
 fn as_json(graph: &AssetGraph, plan: &Plan, world: &World) -> serde_json::Value {
     let captures: Vec<_> = plan
         .captures
@@ -160,7 +127,7 @@ fn as_json(graph: &AssetGraph, plan: &Plan, world: &World) -> serde_json::Value 
                 "asset": graph.key(s.asset),
                 "partition": graph.partition(s.asset, s.slot),
                 "staleness": s.why.as_str(),
-                "reason": reason(graph, world, s),
+                "reason": reason(graph, s, world.is_gone(s.asset, s.slot)),
                 "blocked_by": s.missing_input.map(|m| format!("{}[{}]", graph.key(m.asset), m.partition)),
             })
         })

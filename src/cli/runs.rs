@@ -1,14 +1,15 @@
 //! `rxpulse runs`: what was run, and what it did.
 
-use crate::event::{StepState, Target};
+use crate::event::StepState;
 use crate::exec::now_ms;
 use crate::output::event_line::line;
 use crate::output::terminal::{self, dim, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
+use crate::run_view::lane;
 use crate::state::{RunId, RunLife, RunRow, State, StepFilter};
 
-use super::args::{Global, Runs};
+use super::args::{Global, Logs, Runs};
 use super::common::{self, CliError, Exit};
 use super::steer::life;
 
@@ -30,7 +31,11 @@ pub fn run(global: &Global, args: &Runs) -> Exit {
     let project = common::open_quietly(global)?;
     let Some(state) = project.state_if_any()? else {
         if common::is_json(global.format)? {
-            common::print_json(global.format, &serde_json::json!([]))?;
+            match args {
+                Runs::List { .. } => common::print_json(global.format, &serde_json::json!([]))?,
+                Runs::Logs(_) => {}
+                _ => return Err(CliError::Usage("nothing has been run yet".into())),
+            }
         } else {
             terminal::out("Nothing has been run yet: rxpulse materialize --all\n");
         }
@@ -39,7 +44,7 @@ pub fn run(global: &Global, args: &Runs) -> Exit {
     match args {
         Runs::List { limit } => list(global, &project, &state, *limit),
         Runs::Show { run, state: states } => show(global, &project, &state, *run, states),
-        Runs::Logs { run, follow } => logs(global, &project, &state, *run, *follow),
+        Runs::Logs(args) => logs(global, &project, &state, args),
         Runs::Cancel { run } => super::steer::cancel(global, &project, &project.state()?, *run),
         Runs::Resume { run } => super::steer::resume(global, &project, &project.state()?, *run),
         Runs::Retry { run, from_failure, .. } => {
@@ -142,11 +147,7 @@ fn show(global: &Global, project: &Project, state: &State, run: Option<i64>, sta
     // Failures in full, the rest by asset and state.
     let mut groups: std::collections::BTreeMap<(String, &str), (u64, u64, u64)> = Default::default();
     for step in &steps {
-        let lane = match &step.target {
-            Target::Capture { asset, source, .. } => format!("{asset} ← {source}"),
-            Target::Partition { asset, .. } => asset.to_string(),
-        };
-        let entry = groups.entry((lane, step.state.as_str())).or_default();
+        let entry = groups.entry((lane(&step.target), step.state.as_str())).or_default();
         entry.0 += 1;
         entry.1 += step.stats.rows_in.unwrap_or(0);
         entry.2 += step.stats.rows_out.unwrap_or(0);
@@ -179,9 +180,9 @@ fn show(global: &Global, project: &Project, state: &State, run: Option<i64>, sta
     Ok(0)
 }
 
-fn logs(global: &Global, project: &Project, state: &State, run: Option<i64>, follow: bool) -> Exit {
+fn logs(global: &Global, project: &Project, state: &State, args: &Logs) -> Exit {
     let json = common::is_json(global.format)?;
-    let row = chosen(state, run)?;
+    let row = chosen(state, args.run)?;
     let mut after = 0;
     loop {
         let events = state.events(row.id, after, 10_000)?;
@@ -203,7 +204,7 @@ fn logs(global: &Global, project: &Project, state: &State, run: Option<i64>, fol
         let live = now.is_some_and(|r| {
             matches!(life(&r, project), RunLife::Running | RunLife::Canceling | RunLife::Queued)
         });
-        if !follow || !live {
+        if !args.follow || !live {
             return Ok(0);
         }
         std::thread::sleep(std::time::Duration::from_millis(200));

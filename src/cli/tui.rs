@@ -9,6 +9,7 @@ use crate::tui::theme::{Palette, Theme};
 use crate::tui::{self, Options};
 
 use super::args::{Global, Materialize, ThemeName, Tui};
+use super::argv;
 use super::common::{self, CliError, Exit};
 
 /// Runs the command.
@@ -18,33 +19,7 @@ pub fn run(global: &Global, args: &Tui) -> Exit {
 
 /// Opens the viewer on a run that it starts.
 pub fn materialize(global: &Global, args: &Materialize) -> Exit {
-    let argv = std::iter::once("materialize".to_string())
-        .chain(args.all.then(|| "--all".to_string()))
-        .chain(args.selection.iter().cloned())
-        .chain(flags(args))
-        .collect();
-    open(global, &Tui::default(), Some(argv))
-}
-
-fn flags(args: &Materialize) -> Vec<String> {
-    let mut out = Vec::new();
-    for day in &args.days.partitions {
-        out.extend(["--partition".to_string(), day.to_string()]);
-    }
-    for (flag, day) in [("--from", args.days.from), ("--to", args.days.to)] {
-        if let Some(day) = day {
-            out.extend([flag.to_string(), day.to_string()]);
-        }
-    }
-    if let Some(n) = args.days.latest {
-        out.extend(["--latest".to_string(), n.to_string()]);
-    }
-    for (set, flag) in [(args.force, "--force"), (args.reverse, "--reverse")] {
-        if set {
-            out.push(flag.to_string());
-        }
-    }
-    out
+    open(global, &Tui::default(), Some(argv::materialize(args)))
 }
 
 fn open(global: &Global, args: &Tui, launch: Option<Vec<String>>) -> Exit {
@@ -77,6 +52,7 @@ fn open(global: &Global, args: &Tui, launch: Option<Vec<String>>) -> Exit {
         run,
         launch,
         arguments,
+        clock: crate::exec::now_ms,
     };
     Ok(tui::show(project, options)?)
 }

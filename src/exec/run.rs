@@ -67,7 +67,7 @@ pub struct RunReport {
     pub published: u64,
     /// Steps that failed or were blocked.
     pub failed: u64,
-    /// 130 or 143 when a signal ended it.
+    /// 129, 130 or 143 when a signal ended it.
     pub signal: Option<i32>,
 }
 

@@ -142,6 +142,11 @@ pub struct Sight<'a> {
 }
 
 impl World {
+    /// Whether the partition was published once and its manifest is gone.
+    pub fn is_gone(&self, asset: AssetIdx, slot: usize) -> bool {
+        self.floors.contains_key(&(asset, slot))
+    }
+
     /// Reads what is known, and looks at what the sources offer.
     ///
     /// # Errors

@@ -8,3 +8,4 @@ pub mod progress;
 pub mod sanitize;
 pub mod terminal;
 pub mod text;
+pub mod why;

@@ -61,23 +61,27 @@ fn terminal_size() -> Option<usize> {
 }
 
 /// Writes to standard output. A reader that went away (`| head`) ends the program quietly,
-/// as other tools do.
+/// as other tools do; an answer for which there is no room ends it with exit code 1.
 pub fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
-    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
-        && error.kind() == std::io::ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
-    }
+    settle(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
 /// Writes bytes to standard output as they are.
 pub fn out_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush())
-        && error.kind() == std::io::ErrorKind::BrokenPipe
-    {
-        std::process::exit(0);
+    settle(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+}
+
+fn settle(written: std::io::Result<()>) {
+    match written.map_err(|error| (error.kind(), error)) {
+        Err((std::io::ErrorKind::BrokenPipe, _)) => std::process::exit(0),
+        Err((std::io::ErrorKind::StorageFull, error)) => {
+            err(&format!("{} the answer could not be written: {error}\n", red("error:")));
+            std::process::exit(1);
+        }
+        // A terminal that is gone: whoever still works goes on.
+        Err(_) | Ok(()) => {}
     }
 }
 

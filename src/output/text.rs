@@ -78,6 +78,16 @@ pub fn plural(n: u64, word: &str) -> String {
     format!("{} {word}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// Arguments as one line that a person can read and a shell understands.
+pub fn command(argv: &[String]) -> String {
+    let word = |word: &String| {
+        let plain =
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+:-".contains(&b));
+        if plain { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// A moment for people: `2026-11-01 12:30:05` in UTC.
 pub fn moment(ms: i64) -> String {
     let text = crate::envelope::format_millis(ms);

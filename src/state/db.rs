@@ -163,6 +163,25 @@ impl State {
         &self.path
     }
 
+    /// A number that is another one when anybody has committed since it was asked before: a cheap
+    /// question for who watches, before anything is read. Numbers mean nothing across openings,
+    /// and a commit that comes while one reads shows in the next answer, so ask first and read
+    /// then. Waits for nobody.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn pulse(&self) -> Result<i64, StateError> {
+        let ask = || match &self.connections {
+            // SQLite counts the commits of other connections only, and here there is no other.
+            Connections::Memory(conn) => Ok(i64::try_from(conn.total_changes()).unwrap_or(i64::MAX)),
+            // Outside of a transaction: inside one it would stay what it was at its beginning.
+            Connections::File { read: conn, .. } | Connections::ReadOnly(conn) => {
+                conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))
+            }
+        };
+        ask().map_err(|e: rusqlite::Error| Fault::from(e).at(&self.path, "ask for news"))
+    }
+
     pub(super) fn reader(&self) -> &Connection {
         match &self.connections {
             Connections::File { read: conn, .. }

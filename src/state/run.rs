@@ -204,10 +204,7 @@ impl State {
     pub fn heartbeat(&self, run: RunId, now_ms: i64) -> Result<Orders, StateError> {
         self.write("record a heartbeat", |tx| {
             beat(tx, run, now_ms)?;
-            tx.prepare_cached("SELECT cancel, finished_ms IS NOT NULL FROM runs WHERE id = ?1")?
-                .query_row([run.0], |r| Ok(Orders { cancel: r.get(0)?, over: r.get(1)? }))
-                .optional()?
-                .ok_or(Fault::UnknownRun(run))
+            orders_in(tx, run)
         })
     }
 
@@ -216,12 +213,7 @@ impl State {
     /// # Errors
     /// [`StateError::UnknownRun`]; as any read.
     pub fn orders(&self, run: RunId) -> Result<Orders, StateError> {
-        self.read("read what a run is told", |conn| {
-            conn.prepare_cached("SELECT cancel, finished_ms IS NOT NULL FROM runs WHERE id = ?1")?
-                .query_row([run.0], |r| Ok(Orders { cancel: r.get(0)?, over: r.get(1)? }))
-                .optional()?
-                .ok_or(Fault::UnknownRun(run))
-        })
+        self.read("read what a run is told", |conn| orders_in(conn, run))
     }
 
     /// Asks a run to stop; it learns so within a moment. False when it has ended already.
@@ -260,6 +252,13 @@ pub(super) fn count(n: u64) -> i64 {
 pub(super) fn known(conn: &Connection, run: RunId) -> Result<i64, Fault> {
     conn.prepare_cached("SELECT lake FROM runs WHERE id = ?1")?
         .query_row([run.0], |r| r.get(0))
+        .optional()?
+        .ok_or(Fault::UnknownRun(run))
+}
+
+fn orders_in(conn: &Connection, run: RunId) -> Result<Orders, Fault> {
+    conn.prepare_cached("SELECT cancel, finished_ms IS NOT NULL FROM runs WHERE id = ?1")?
+        .query_row([run.0], |r| Ok(Orders { cancel: r.get(0)?, over: r.get(1)? }))
         .optional()?
         .ok_or(Fault::UnknownRun(run))
 }

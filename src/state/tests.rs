@@ -103,6 +103,29 @@ fn state_can_move_to_another_thread() {
 }
 
 #[test]
+fn the_pulse_tells_of_every_commit_and_of_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let state = State::open(&path).unwrap();
+    let watcher = State::open_read_only(&path).unwrap().unwrap();
+    for watcher in [&watcher, &state] {
+        let quiet = watcher.pulse().unwrap();
+        watcher.runs(10, None).unwrap();
+        assert_eq!(watcher.pulse().unwrap(), quiet, "reading is no news");
+        let run = state.begin_run(&new_run(1, 10)).unwrap();
+        let begun = watcher.pulse().unwrap();
+        assert_ne!(begun, quiet);
+        assert_eq!(watcher.pulse().unwrap(), begun);
+        state.heartbeat(run, 20).unwrap();
+        assert_ne!(watcher.pulse().unwrap(), begun);
+    }
+    let memory = State::in_memory().unwrap();
+    let quiet = memory.pulse().unwrap();
+    memory.begin_run(&new_run(1, 10)).unwrap();
+    assert_ne!(memory.pulse().unwrap(), quiet);
+}
+
+#[test]
 fn the_ledger_comes_back_as_written() {
     let state = State::in_memory().unwrap();
     let graph = graph();

@@ -1,16 +1,16 @@
-//! What the viewer shows and how keys change it. Pure: no terminal, no database, no clock.
+//! What the viewer shows and where one is in it. Pure: no terminal, no database, no clock.
+//!
+//! What keys do to it stands in `act`, what is typed and answered in `ask`.
 
 use std::sync::Arc;
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
-
 use crate::graph::Day;
 use crate::output::text;
-use crate::state::{RunId, RunLife};
+use crate::run_view::LogLine;
+use crate::state::RunId;
 
 use super::heat::{self, Zoom};
-use super::keys::{self, Action};
-use super::shot::{AssetShot, Cell, DetailShot, RunShot, RunsShot, WorldShot};
+use super::shot::{AssetShot, Cell, DetailShot, News, RunShot, RunsShot, WorldShot};
 use super::theme::Theme;
 
 /// What fills the screen.
@@ -215,7 +215,7 @@ impl App {
         effect
     }
 
-    fn back(&mut self) -> Effect {
+    pub(super) fn back(&mut self) -> Effect {
         if !self.filter.is_empty() {
             self.filter.clear();
             return Effect::None;
@@ -233,7 +233,7 @@ impl App {
     }
 
     /// Goes to one of the main screens.
-    fn main(&mut self, screen: Screen) -> Effect {
+    pub(super) fn main(&mut self, screen: Screen) -> Effect {
         let followed = matches!(self.screen(), Screen::Run(_));
         self.stack = vec![screen];
         self.below.clear();
@@ -286,21 +286,19 @@ impl App {
         let Some(detail) = &self.detail else { return Vec::new() };
         // As they ran; those that wait come last.
         let mut lanes: Vec<(&String, i64)> =
-            detail.lanes.iter().map(|(name, lane)| (name, lane.from_ms.unwrap_or(i64::MAX))).collect();
+            detail.detail.lanes.iter().map(|(name, lane)| (name, lane.from_ms.unwrap_or(i64::MAX))).collect();
         lanes.sort_by(|a, b| a.1.cmp(&b.1).then(a.0.cmp(b.0)));
         lanes.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
     /// Lines of the log that the level leaves.
-    pub fn log(&self) -> Vec<&super::shot::LogLine> {
+    pub fn log(&self) -> Vec<&LogLine> {
         let Some(detail) = &self.detail else { return Vec::new() };
-        let rank =
-            |level: &str| ["debug", "info", "warn", "error"].iter().position(|l| *l == level).unwrap_or(1);
-        detail.log.iter().filter(|l| rank(l.level) >= self.level).collect()
+        detail.detail.log.iter().filter(|l| l.level as usize >= self.level).collect()
     }
 
     /// How many rows the screen's list has.
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         match self.screen() {
             Screen::Assets => self.assets().len(),
             Screen::Runs | Screen::Backfills => self.listed_runs().len(),
@@ -319,20 +317,20 @@ impl App {
         }
     }
 
-    fn chosen_asset(&self) -> Option<String> {
+    pub(super) fn chosen_asset(&self) -> Option<String> {
         match self.screen() {
             Screen::Assets => self.assets().get(self.chosen).map(|a| a.key.clone()),
             Screen::Asset(key) | Screen::Partitions(key) => Some(key.clone()),
             Screen::Run(_) => {
                 let lane = self.lanes().get(self.chosen)?.clone();
-                Some(lane.split(" ← ").next().unwrap_or(&lane).to_string())
+                Some(self.detail.as_ref()?.detail.lanes.get(&lane)?.asset.clone())
             }
             Screen::Failures => self.failures().get(self.chosen).map(|f| f.target.asset().to_string()),
             Screen::Runs | Screen::Backfills => None,
         }
     }
 
-    fn chosen_run(&self) -> Option<RunShot> {
+    pub(super) fn chosen_run(&self) -> Option<RunShot> {
         match self.screen() {
             Screen::Runs | Screen::Backfills => self.listed_runs().get(self.chosen).map(|r| (*r).clone()),
             Screen::Run(id) => self
@@ -359,22 +357,34 @@ impl App {
         (from.min(self.day), from.max(self.day))
     }
 
-    /// Takes a key in.
-    pub fn key(&mut self, key: &KeyEvent) -> Effect {
-        if self.typing.is_some() {
-            return self.typed(key);
+    /// Takes in what the feed has read.
+    pub fn learn(&mut self, news: News) {
+        match news {
+            News::World(world) => {
+                self.world = Some(world);
+                self.trouble = None;
+            }
+            News::Runs(runs) => {
+                self.runs = runs;
+                self.trouble = None;
+            }
+            News::Run(detail) => {
+                let id = detail.run.as_ref().map(|r| r.row.id);
+                if id.is_some_and(|id| *self.screen() == Screen::Run(id)) {
+                    self.detail = Some(detail);
+                }
+            }
+            News::Trouble(text) => self.trouble = Some(text),
         }
-        if let Some(popup) = self.popup.clone() {
-            return self.answered(&popup, key);
+    }
+
+    /// Takes in what a command would do, if that is still asked.
+    pub fn previewed(&mut self, argv: &[String], text: String) {
+        if let Some(Popup::Plan { argv: asked, text: shown }) = &mut self.popup
+            && *asked == argv
+        {
+            *shown = Some(text);
         }
-        let Some(binding) = keys::find(key) else { return Effect::None };
-        if binding.acts && self.readonly {
-            self.say("This viewer only watches (--readonly).");
-            return Effect::None;
-        }
-        let effect = self.act(binding.action);
-        self.settle();
-        effect
     }
 
     /// Says something above the screen.
@@ -382,286 +392,10 @@ impl App {
         self.popup = Some(Popup::Message { text: text.into() });
     }
 
-    fn typed(&mut self, key: &KeyEvent) -> Effect {
-        let Some(typing) = &mut self.typing else { return Effect::None };
-        let text = match typing {
-            Typing::Filter(text) | Typing::Command(text) => text,
-        };
-        match key.code {
-            KeyCode::Esc => {
-                if matches!(typing, Typing::Filter(_)) {
-                    self.filter.clear();
-                }
-                self.typing = None;
-            }
-            KeyCode::Backspace => {
-                let nothing_left = text.pop().is_none();
-                if nothing_left {
-                    self.typing = None;
-                }
-            }
-            KeyCode::Char(c) => text.push(c),
-            KeyCode::Enter => {
-                let done = self.typing.take();
-                return match done {
-                    Some(Typing::Command(line)) => self.command(&line),
-                    _ => {
-                        if matches!(self.screen(), Screen::Run(_)) {
-                            self.hit(true);
-                        }
-                        Effect::None
-                    }
-                };
-            }
-            _ => {}
-        }
-        if let Some(Typing::Filter(text)) = &self.typing {
-            self.filter = text.clone();
-            self.settle();
-        }
-        Effect::None
-    }
-
-    /// Carries out what was typed after `:`.
-    fn command(&mut self, line: &str) -> Effect {
-        let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        match words.first().map(String::as_str) {
-            None => Effect::None,
-            Some("q" | "quit") => Effect::Quit,
-            Some("assets") => self.main(Screen::Assets),
-            Some("failures") => self.main(Screen::Failures),
-            Some("backfills") => self.main(Screen::Backfills),
-            Some("runs") if words.len() == 1 => self.main(Screen::Runs),
-            Some("run") => match words.get(1).and_then(|w| w.parse().ok()) {
-                Some(id) => self.open(Screen::Run(RunId(id))),
-                None => {
-                    self.say("run wants a number, for example `run 12`");
-                    Effect::None
-                }
-            },
-            Some("materialize" | "backfill") if self.readonly => {
-                self.say("This viewer only watches (--readonly).");
-                Effect::None
-            }
-            Some("materialize" | "backfill") => self.preview(words),
-            Some(other) => {
-                let text = format!(
-                    "`{other}` is not a command here; there are assets, runs, run N, backfills, failures, materialize …, backfill …, quit"
-                );
-                self.say(text);
-                Effect::None
-            }
-        }
-    }
-
-    fn preview(&mut self, argv: Vec<String>) -> Effect {
-        self.scroll = 0;
-        self.popup = Some(Popup::Plan { argv: argv.clone(), text: None });
-        Effect::Preview(argv)
-    }
-
-    fn answered(&mut self, popup: &Popup, key: &KeyEvent) -> Effect {
-        let action = keys::find(key).map(|b| b.action);
-        match (popup, key.code) {
-            (_, KeyCode::Up | KeyCode::Char('k')) => self.scroll = self.scroll.saturating_sub(1),
-            (_, KeyCode::Down | KeyCode::Char('j')) => self.scroll += 1,
-            (_, KeyCode::PageUp) => self.scroll = self.scroll.saturating_sub(10),
-            (_, KeyCode::PageDown) => self.scroll += 10,
-            (Popup::Plan { argv, text: Some(_) }, KeyCode::Enter | KeyCode::Char('y'))
-            | (Popup::Confirm { argv, .. }, KeyCode::Enter | KeyCode::Char('y')) => {
-                self.popup = None;
-                self.scroll = 0;
-                return Effect::Launch(argv.clone());
-            }
-            (Popup::Plan { text: None, .. }, KeyCode::Enter) => {}
-            _ if action == Some(Action::Quit) && matches!(popup, Popup::Help | Popup::Message { .. }) => {
-                self.popup = None;
-            }
-            _ => {
-                self.popup = None;
-                self.scroll = 0;
-            }
-        }
-        Effect::None
-    }
-
-    fn act(&mut self, action: Action) -> Effect {
-        match action {
-            Action::Up => self.step_by(-1),
-            Action::Down => self.step_by(1),
-            Action::Left => self.sideways(-1),
-            Action::Right => self.sideways(1),
-            Action::PageUp => self.step_by(-(self.page.max(2) as isize - 1)),
-            Action::PageDown => self.step_by(self.page.max(2) as isize - 1),
-            Action::First => self.step_by(isize::MIN / 2),
-            Action::Last => self.step_by(isize::MAX / 2),
-            Action::Enter => return self.enter(),
-            Action::Back => return self.back(),
-            Action::NextPane => self.next_pane(),
-            Action::Assets => return self.main(Screen::Assets),
-            Action::Runs => return self.main(Screen::Runs),
-            Action::Backfills => return self.main(Screen::Backfills),
-            Action::Failures => return self.main(Screen::Failures),
-            Action::Partitions => match self.chosen_asset().filter(|k| self.asset(k).is_some()) {
-                Some(key) => return self.open(Screen::Partitions(key)),
-                None => self.say("Choose an asset first."),
-            },
-            Action::Zoom => {
-                self.zoom = Some(match self.zoom {
-                    Some(Zoom::Years) => Zoom::Months,
-                    Some(Zoom::Months) => Zoom::Years,
-                    None => match self.fitting() {
-                        Zoom::Years => Zoom::Months,
-                        Zoom::Months => Zoom::Years,
-                    },
-                });
-            }
-            Action::Mark => {
-                if matches!(self.screen(), Screen::Partitions(_)) {
-                    self.mark = if self.mark.is_some() { None } else { Some(self.day) };
-                }
-            }
-            Action::Materialize => {
-                let argv = match self.screen() {
-                    Screen::Assets if !self.filter.is_empty() || self.chosen > 0 => self.chosen_asset(),
-                    Screen::Assets => None,
-                    _ => self.chosen_asset(),
-                };
-                let argv = match argv {
-                    Some(key) => vec!["materialize".to_string(), format!("+{key}")],
-                    None => vec!["materialize".to_string(), "--all".to_string()],
-                };
-                return self.preview(argv);
-            }
-            Action::Backfill => return self.backfill(),
-            Action::Retry => return self.retry(),
-            Action::RetryDown => {
-                return match self.screen() {
-                    Screen::Run(_) | Screen::Runs | Screen::Backfills => self.retry(),
-                    _ => self.preview(vec!["backfill".into(), "*".into(), "--failed".into()]),
-                };
-            }
-            Action::Cancel => match self.chosen_run() {
-                Some(run) if matches!(run.life, RunLife::Running | RunLife::Canceling | RunLife::Dead) => {
-                    self.popup = Some(Popup::Confirm {
-                        question: format!("Cancel run {}? What it has published stays.", run.row.id),
-                        argv: vec!["runs".into(), "cancel".into(), run.row.id.to_string()],
-                    });
-                }
-                Some(run) => self.say(format!("Run {} has ended.", run.row.id)),
-                None => self.say("Choose a run first."),
-            },
-            Action::Follow => self.follow = !self.follow,
-            Action::Level => self.level = (self.level + 1) % 4,
-            Action::Filter => self.typing = Some(Typing::Filter(self.filter.clone())),
-            Action::NextHit => self.hit(true),
-            Action::LastHit => self.hit(false),
-            Action::Command => self.typing = Some(Typing::Command(String::new())),
-            Action::Refresh => return Effect::Refresh,
-            Action::Help => {
-                self.scroll = 0;
-                self.popup = Some(Popup::Help);
-            }
-            Action::Quit => return Effect::Quit,
-        }
-        Effect::None
-    }
-
     /// How closely the heat map looks.
     pub fn fitting(&self) -> Zoom {
         self.zoom
             .unwrap_or_else(|| Zoom::fitting(self.world.as_ref().map_or(0, |w| w.days), self.page.max(4)))
-    }
-
-    fn step_by(&mut self, by: isize) {
-        let moved = |at: usize, n: usize| at.saturating_add_signed(by).min(n.saturating_sub(1));
-        match self.screen().clone() {
-            Screen::Asset(_) => self.scroll = self.scroll.saturating_add_signed(by).min(10_000),
-            Screen::Partitions(key) => {
-                let n = self.asset(&key).map_or(0, |a| a.cells.len());
-                let unit = match self.fitting() {
-                    Zoom::Years => 365,
-                    Zoom::Months => 30,
-                };
-                self.day = self.day.saturating_add_signed(by.saturating_mul(unit)).min(n.saturating_sub(1));
-            }
-            Screen::Run(_) if self.pane == Pane::Log => {
-                let n = self.log().len();
-                let last = n.saturating_sub(self.page);
-                let from = if self.follow { last } else { self.scroll.min(last) };
-                self.scroll = from.saturating_add_signed(by).min(last);
-                self.follow = self.scroll >= last && by > 0;
-            }
-            Screen::Run(_) if self.pane == Pane::Steps => {
-                let n = self
-                    .lanes()
-                    .get(self.chosen)
-                    .and_then(|l| Some(self.detail.as_ref()?.lanes.get(l)?.steps.len()));
-                self.step = moved(self.step, n.unwrap_or(0));
-            }
-            _ => {
-                self.chosen = moved(self.chosen, self.rows());
-                self.step = 0;
-            }
-        }
-    }
-
-    fn sideways(&mut self, by: isize) {
-        match self.screen().clone() {
-            Screen::Partitions(key) => {
-                let n = self.asset(&key).map_or(0, |a| a.cells.len());
-                let unit = match self.fitting() {
-                    Zoom::Years => 7,
-                    Zoom::Months => 1,
-                };
-                self.day = self.day.saturating_add_signed(by * unit).min(n.saturating_sub(1));
-            }
-            Screen::Asset(_) => self.tab = self.tab.saturating_add_signed(by).min(4),
-            _ => {}
-        }
-    }
-
-    fn next_pane(&mut self) {
-        match self.screen() {
-            Screen::Asset(_) => {
-                self.tab = (self.tab + 1) % 5;
-                self.scroll = 0;
-            }
-            Screen::Run(_) => {
-                self.pane = match self.pane {
-                    Pane::Lanes => Pane::Steps,
-                    Pane::Steps => Pane::Log,
-                    Pane::Log => Pane::Lanes,
-                };
-            }
-            _ => {}
-        }
-    }
-
-    fn enter(&mut self) -> Effect {
-        match self.screen().clone() {
-            Screen::Assets => match self.chosen_asset() {
-                Some(key) => self.open(Screen::Asset(key)),
-                None => Effect::None,
-            },
-            Screen::Asset(key) => self.open(Screen::Partitions(key)),
-            Screen::Runs | Screen::Backfills | Screen::Failures => match self.chosen_run() {
-                Some(run) => self.open(Screen::Run(run.row.id)),
-                None => Effect::None,
-            },
-            Screen::Partitions(key) => {
-                if self.fitting() == Zoom::Years {
-                    self.zoom = Some(Zoom::Months);
-                } else if let Some(text) = self.about_day(&key) {
-                    self.say(text);
-                }
-                Effect::None
-            }
-            Screen::Run(_) => {
-                self.next_pane();
-                Effect::None
-            }
-        }
     }
 
     /// All that is known of the chosen day.
@@ -685,97 +419,6 @@ impl App {
             out.push_str(&format!("\nlast attempt: {message}"));
         }
         Some(out)
-    }
-
-    fn backfill(&mut self) -> Effect {
-        let Some(key) = self.chosen_asset() else {
-            self.say("Choose an asset first.");
-            return Effect::None;
-        };
-        let mut argv = vec!["backfill".to_string(), key.clone()];
-        if matches!(self.screen(), Screen::Partitions(_)) && self.asset(&key).is_some_and(|a| a.daily) {
-            let (from, to) = self.marked();
-            argv.extend([
-                "--from".into(),
-                self.day_at(from).to_string(),
-                "--to".into(),
-                self.day_at(to).to_string(),
-            ]);
-            // Marked by hand: also what is fresh.
-            let fresh =
-                self.asset(&key).is_some_and(|a| a.cells[from..=to].iter().all(|c| *c == Cell::Fresh));
-            if fresh {
-                argv.push("--force".into());
-            }
-        }
-        self.preview(argv)
-    }
-
-    fn retry(&mut self) -> Effect {
-        match (self.screen().clone(), self.chosen_run()) {
-            (Screen::Failures | Screen::Run(_) | Screen::Runs | Screen::Backfills, Some(run)) => {
-                if matches!(run.life, RunLife::Running | RunLife::Canceling) {
-                    self.say(format!("Run {} is at work.", run.row.id));
-                    return Effect::None;
-                }
-                let verb = match run.life {
-                    RunLife::Canceled => "resume",
-                    _ => "retry",
-                };
-                let mut argv = vec!["runs".to_string(), verb.into(), run.row.id.to_string()];
-                if run.life == RunLife::Dead || run.row.message.as_deref() == Some(crate::state::DIED) {
-                    argv.push("--from-failure".into());
-                }
-                let counts = run.row.counts;
-                let question = match verb {
-                    "retry" if argv.len() == 3 => format!(
-                        "Make again what failed in run {}: {} failed, {} blocked?",
-                        run.row.id,
-                        text::plural(counts.failed, "step"),
-                        text::count(counts.upstream_failed)
-                    ),
-                    _ => format!(
-                        "Go on with what run {} left: {}?",
-                        run.row.id,
-                        text::plural(run.row.steps.saturating_sub(counts.succeeded + counts.skipped), "step")
-                    ),
-                };
-                self.popup = Some(Popup::Confirm { question, argv });
-                Effect::None
-            }
-            (_, _) => match self.chosen_asset() {
-                Some(key) => self.preview(vec!["backfill".into(), key, "--failed".into()]),
-                None => {
-                    self.say("Choose a run or an asset first.");
-                    Effect::None
-                }
-            },
-        }
-    }
-
-    /// Goes to the next line of the log that holds what is searched for.
-    fn hit(&mut self, on: bool) {
-        let wanted = self.filter.to_lowercase();
-        if wanted.is_empty() {
-            return;
-        }
-        let log = self.log();
-        let n = log.len();
-        let hits = |i: &usize| log[*i].text.to_lowercase().contains(&wanted);
-        let at = if self.follow { n.saturating_sub(1) } else { self.scroll.min(n.saturating_sub(1)) };
-        let found = if on {
-            (at + 1..n).chain(0..(at + 1).min(n)).find(hits)
-        } else {
-            (0..at).rev().chain((at..n).rev()).find(hits)
-        };
-        match found {
-            Some(i) => {
-                self.scroll = i;
-                self.follow = false;
-                self.pane = Pane::Log;
-            }
-            None => self.say(format!("`{}` is not in the log.", self.filter)),
-        }
     }
 }
 

@@ -1,24 +1,26 @@
 //! Reads for the screens, on a thread of its own: the state database and what the project
 //! declares. Never writes, never waits for a writer.
 //!
-//! Asks the database a cheap question four times a second and reads only what changed.
+//! Four times a second it asks the database whether anybody has committed ([`State::pulse`]) and
+//! the system whether runs that have not ended are still there; it reads only when one of these
+//! says so. A run whose process is killed is shown as dead at the next look; one of another
+//! machine when its heartbeat is too old.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use crate::cli::reason;
 use crate::config::Body;
 use crate::event::{StepState, Target};
 use crate::graph::{
     AssetGraph, PartitionKey, PartitionMapping, PartitionSet, Partitioning, Request, Staleness, plan,
 };
-use crate::output::{event_line, sanitize};
+use crate::output::{event_line, sanitize, why};
 use crate::project::Project;
-use crate::state::{RunId, RunLife, State, StepFilter};
+use crate::state::{RunId, RunLife, RunRow, State, StateError, StepFilter};
 
-use super::shot::{AssetShot, Cell, DetailShot, RunShot, RunsShot, WorldShot};
+use super::shot::{AssetShot, Cell, DetailShot, News, RunShot, RunsShot, WorldShot};
 
 /// What a screen asks the feed for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,18 +31,6 @@ pub enum Want {
     Refresh,
     /// The viewer ends.
     Stop,
-}
-
-/// What the feed has read.
-pub enum News {
-    /// Assets and where their partitions stand.
-    World(Arc<WorldShot>),
-    /// Runs, failures, what is being made.
-    Runs(Arc<RunsShot>),
-    /// The run that is followed.
-    Run(Arc<DetailShot>),
-    /// Something could not be read.
-    Trouble(String),
 }
 
 /// How often the database is asked whether there is news.
@@ -54,40 +44,37 @@ const RUNS: u32 = 500;
 /// Events read at once.
 const EVENTS: u32 = 5_000;
 
-/// Reads until the viewer ends. `tell` gives false when nobody listens any more.
-pub fn read(project: &Project, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bool) {
-    let mut feed = Feed {
-        project,
-        state: None,
-        followed: None,
-        detail: DetailShot::default(),
-        fingerprint: None,
-        world_at: None,
-        stale: true,
-    };
+/// Reads until the viewer ends. `clock` gives milliseconds since 1970 UTC; `tell` gives false
+/// when nobody listens any more.
+pub fn read(project: &Project, clock: fn() -> i64, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bool) {
+    let mut feed = Feed::new(project, clock);
     loop {
-        let told = feed.pulse(tell).unwrap_or_else(|trouble| tell(News::Trouble(trouble)));
+        let told = feed.look(tell).unwrap_or_else(|trouble| tell(News::Trouble(trouble)));
         if !told {
             return;
         }
         match wants.recv_timeout(PULSE) {
             Ok(Want::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Ok(Want::Refresh) => {
-                feed.fingerprint = None;
-                feed.stale = true;
-                feed.world_at = None;
-            }
+            Ok(Want::Refresh) => feed.forget(),
             Ok(Want::Run(run)) => feed.follow(run),
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
+/// What was read and told, so that only news is read and told.
 struct Feed<'p> {
     project: &'p Project,
+    clock: fn() -> i64,
     state: Option<State>,
+    /// The file that `state` has open: `state rebuild` puts another one in its place.
+    file: Option<(u64, u64)>,
+    /// The database's pulse before it was read last; `None` when it has to be read.
+    pulse: Option<i64>,
     followed: Option<RunId>,
     detail: DetailShot,
+    /// Runs that had not ended when the database was read last.
+    open: Vec<(RunRow, RunLife)>,
     /// What the newest runs looked like when they were last told.
     fingerprint: Option<u64>,
     world_at: Option<Instant>,
@@ -95,36 +82,53 @@ struct Feed<'p> {
     stale: bool,
 }
 
-impl Feed<'_> {
+impl<'p> Feed<'p> {
+    fn new(project: &'p Project, clock: fn() -> i64) -> Self {
+        Self {
+            project,
+            clock,
+            state: None,
+            file: None,
+            pulse: None,
+            followed: None,
+            detail: DetailShot::default(),
+            open: Vec::new(),
+            fingerprint: None,
+            world_at: None,
+            stale: true,
+        }
+    }
+
     fn follow(&mut self, run: Option<RunId>) {
         if self.followed != run {
             self.followed = run;
             self.detail = DetailShot::default();
         }
-        self.fingerprint = None;
+        self.pulse = None;
     }
 
-    fn pulse(&mut self, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
-        if self.state.is_none() {
-            self.state = self.project.state_if_any().map_err(|e| e.to_string())?;
-        }
+    /// Everything is read and told again.
+    fn forget(&mut self) {
+        self.pulse = None;
+        self.fingerprint = None;
+        self.stale = true;
+        self.world_at = None;
+    }
+
+    /// Reads what there is to read, and tells it. False when nobody listens.
+    fn look(&mut self, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
+        self.open_state()?;
         if let Some(state) = &self.state {
-            let runs = list(self.project, state)?;
-            let print = fingerprint(&runs);
-            let busy = runs.runs.iter().any(|r| matches!(r.life, RunLife::Running | RunLife::Canceling));
-            let changed = self.fingerprint != Some(print);
-            if changed {
-                self.stale = true;
-                self.fingerprint = Some(print);
-            }
-            if (changed || busy) && !tell(News::Runs(Arc::new(runs))) {
-                return Ok(false);
-            }
-            if let Some(run) = self.followed
-                && self.read_run(run)?
-                && !tell(News::Run(Arc::new(self.detail.clone())))
-            {
-                return Ok(false);
+            let now_ms = (self.clock)();
+            // Asked before anything is read: what is committed meanwhile shows the next time.
+            let pulse = state.pulse().map_err(words)?;
+            // Who died does not write that it did; it has to be looked for.
+            let died = || self.open.iter().any(|(row, life)| self.project.life_at(row, now_ms) != *life);
+            if self.pulse != Some(pulse) || died() {
+                if !self.read_runs(now_ms, tell)? || !self.read_followed(now_ms, tell)? {
+                    return Ok(false);
+                }
+                self.pulse = Some(pulse);
             }
         }
         let age = self.world_at.map(|at| at.elapsed());
@@ -141,27 +145,53 @@ impl Feed<'_> {
         Ok(true)
     }
 
-    /// Reads what is new of the followed run. Whether anything is.
-    fn read_run(&mut self, id: RunId) -> Result<bool, String> {
-        let Some(state) = &self.state else { return Ok(false) };
-        let words = |e: crate::state::StateError| e.to_string();
-        let Some(row) = state.run(id).map_err(words)? else { return Ok(false) };
-        let life = self.project.life(&row);
+    fn open_state(&mut self) -> Result<(), String> {
+        use std::os::unix::fs::MetadataExt;
+        let file = std::fs::metadata(self.project.database()).ok().map(|m| (m.dev(), m.ino()));
+        if self.state.is_none() || self.file != file {
+            self.state = self.project.state_if_any().map_err(|e| e.to_string())?;
+            self.file = file;
+            self.pulse = None;
+            self.open.clear();
+            self.detail = DetailShot::default();
+        }
+        Ok(())
+    }
+
+    /// Reads the lists, and tells them when they differ from those told.
+    fn read_runs(&mut self, now_ms: i64, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
+        let Some(state) = &self.state else { return Ok(true) };
+        let runs = list(self.project, state, now_ms)?;
+        self.open =
+            runs.runs.iter().filter(|r| !r.row.state.is_final()).map(|r| (r.row.clone(), r.life)).collect();
+        let print = fingerprint(&runs);
+        let changed = self.fingerprint.replace(print) != Some(print);
+        self.stale |= changed;
+        // A heartbeat changes nothing but its age, which is shown of runs at work.
+        let news = changed || !self.open.is_empty();
+        Ok(!news || tell(News::Runs(Arc::new(runs))))
+    }
+
+    /// Reads what is new of the followed run, and tells it when anything is.
+    fn read_followed(&mut self, now_ms: i64, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
+        let (Some(id), Some(state)) = (self.followed, &self.state) else { return Ok(true) };
+        let Some(row) = state.run(id).map_err(words)? else { return Ok(true) };
+        let life = self.project.life_at(&row, now_ms);
         let first = self.detail.run.is_none();
         let mut news = first;
         if first {
             for step in state.steps(id, &StepFilter::default()).map_err(words)? {
-                self.detail.expect(&step.target);
+                self.detail.detail.expect(&step.target);
             }
         }
         let began = row.started_ms;
         loop {
-            let events = state.events(id, self.detail.seq, EVENTS).map_err(words)?;
+            let events = state.events(id, self.detail.detail.seq, EVENTS).map_err(words)?;
             let n = events.len();
             news |= n > 0;
             for (seq, at_ms, event) in &events {
                 let line = event_line::plain(event);
-                self.detail.apply(*seq, *at_ms, began, event, line);
+                self.detail.detail.apply(*seq, *at_ms, began, event, line);
             }
             if n < EVENTS as usize {
                 break;
@@ -169,25 +199,31 @@ impl Feed<'_> {
         }
         let before = self.detail.run.as_ref().map(|r| (r.life, r.row.heartbeat_ms));
         news |= before != Some((life, row.heartbeat_ms));
+        if !row.state.is_final() && self.open.iter().all(|(r, _)| r.id != id) {
+            self.open.push((row.clone(), life));
+        }
         self.detail.run = Some(shot(row, life));
-        Ok(news || matches!(life, RunLife::Running | RunLife::Canceling))
+        Ok(!news || tell(News::Run(Arc::new(self.detail.clone()))))
     }
 }
 
-fn shot(row: crate::state::RunRow, life: RunLife) -> RunShot {
+fn words(error: StateError) -> String {
+    error.to_string()
+}
+
+fn shot(row: RunRow, life: RunLife) -> RunShot {
     let request: serde_json::Value = serde_json::from_str(&row.request_json).unwrap_or_default();
     let backfill = request.get("backfill").and_then(serde_json::Value::as_bool).unwrap_or(false);
     RunShot { row, life, backfill }
 }
 
-fn list(project: &Project, state: &State) -> Result<RunsShot, String> {
-    let words = |e: crate::state::StateError| e.to_string();
+fn list(project: &Project, state: &State, now_ms: i64) -> Result<RunsShot, String> {
     let rows = state.runs(RUNS, None).map_err(words)?;
     let lake = rows.first().map(|r| r.lake.clone());
     let runs: Vec<RunShot> = rows
         .into_iter()
         .map(|row| {
-            let life = project.life(&row);
+            let life = project.life_at(&row, now_ms);
             shot(row, life)
         })
         .collect();
@@ -228,7 +264,9 @@ pub fn world(project: &Project, state: Option<&State>) -> Result<WorldShot, Stri
     let world = project.world(lake.as_ref(), state, false, false).map_err(|e| e.to_string())?;
     let request = Request { selected: PartitionSet::all(graph), force: false };
     let plan = plan(graph, &world.ledger, &world.seen, &request);
-    let mut assets: Vec<AssetShot> = graph.iter().map(|(idx, _)| declared(project, graph, idx)).collect();
+    let depths = depths(graph);
+    let mut assets: Vec<AssetShot> =
+        graph.iter().map(|(idx, _)| declared(project, graph, idx, depths[idx.i()])).collect();
     for idx in graph.indices() {
         let shot = &mut assets[idx.i()];
         for (slot, entry) in world.ledger.of(idx).iter().enumerate() {
@@ -247,7 +285,7 @@ pub fn world(project: &Project, state: Option<&State>) -> Result<WorldShot, Stri
             Staleness::Missing | Staleness::AwaitsCapture => Cell::Missing,
             _ => Cell::Stale,
         };
-        shot.why.insert(step.slot, reason(graph, &world, step));
+        shot.why.insert(step.slot, why::reason(graph, step, world.is_gone(step.asset, step.slot)));
     }
     if let (Some(state), Some(lake)) = (state, &lake) {
         for failure in state.last_failures(lake.id()).map_err(|e| e.to_string())? {
@@ -272,8 +310,17 @@ pub fn world(project: &Project, state: Option<&State>) -> Result<WorldShot, Stri
     })
 }
 
+/// How many steps above each asset the sources are.
+fn depths(graph: &AssetGraph) -> Vec<usize> {
+    let mut depth = vec![0usize; graph.len()];
+    for a in graph.indices() {
+        depth[a.i()] = graph.upstream(a).iter().map(|(up, _)| depth[up.i()] + 1).max().unwrap_or(0);
+    }
+    depth
+}
+
 /// What the files say of an asset, before anything is known of its partitions.
-fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx) -> AssetShot {
+fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx, depth: usize) -> AssetShot {
     let asset = graph.asset(idx);
     let config = project.config.asset(idx);
     let slots = graph.slots(idx);
@@ -281,10 +328,6 @@ fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx) 
         PartitionMapping::Same => graph.key(other).to_string(),
         mapping => format!("{} ({mapping})", graph.key(other)),
     };
-    let mut depth = vec![0usize; graph.len()];
-    for a in graph.indices() {
-        depth[a.i()] = graph.upstream(a).iter().map(|(up, _)| depth[up.i()] + 1).max().unwrap_or(0);
-    }
     AssetShot {
         key: asset.key.to_string(),
         layer: asset.layer.as_str().to_string(),
@@ -292,7 +335,7 @@ fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx) 
         description: sanitize::line(&asset.description).into_owned(),
         upstream: graph.upstream(idx).iter().map(|(up, m)| edge(*up, *m)).collect(),
         downstream: graph.downstream(idx).iter().map(|(down, m)| edge(*down, *m)).collect(),
-        depth: depth[idx.i()],
+        depth,
         cells: vec![Cell::Missing; slots],
         rows: vec![None; slots],
         published: vec![0; slots],
@@ -325,9 +368,145 @@ fn declared(project: &Project, graph: &AssetGraph, idx: crate::graph::AssetIdx) 
 }
 
 /// Starts the thread.
-pub fn start(project: Arc<Project>, wants: Receiver<Want>, news: Sender<News>) -> std::io::Result<()> {
+pub fn start(
+    project: Arc<Project>,
+    clock: fn() -> i64,
+    wants: Receiver<Want>,
+    news: Sender<News>,
+) -> std::io::Result<()> {
     std::thread::Builder::new().name("rxpulse-feed".into()).stack_size(8 << 20).spawn(move || {
-        read(&project, &wants, &|n| news.send(n).is_ok());
+        read(&project, clock, &wants, &|n| news.send(n).is_ok());
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::event::{Event, RunState};
+    use crate::state::{Batch, NewRun};
+
+    const BEGAN: i64 = 1_790_000_000_000;
+
+    /// A project's files, its database, and a run in it.
+    fn begun(pid: u32, host: &str) -> (tempfile::TempDir, Project, State, RunId) {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in crate::config::init_files() {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let project = Project::open(dir.path().to_path_buf(), None).unwrap();
+        let state = project.state().unwrap();
+        let run = NewRun {
+            lake: "lake".into(),
+            command: "materialize --all".into(),
+            request_json: "{}".into(),
+            pid,
+            host: host.into(),
+            steps: 1,
+            now_ms: BEGAN,
+        };
+        let id = state.begin_run(&run).unwrap();
+        (dir, project, state, id)
+    }
+
+    /// One look: what was told, apart from partitions, which are looked at by the clock.
+    fn look(feed: &mut Feed<'_>) -> Vec<String> {
+        let told = RefCell::new(Vec::new());
+        let tell = |news: News| {
+            told.borrow_mut().push(match news {
+                News::World(_) => "world".to_string(),
+                News::Runs(runs) => format!("runs {:?}", runs.runs[0].life),
+                News::Run(run) => {
+                    format!("run {:?} {}", run.run.as_ref().unwrap().life, run.detail.log.len())
+                }
+                News::Trouble(text) => text,
+            });
+            true
+        };
+        assert!(feed.look(&tell).unwrap());
+        let mut told = told.into_inner();
+        told.retain(|t| t != "world");
+        told
+    }
+
+    #[test]
+    fn while_nobody_commits_nothing_is_read_and_what_is_committed_is_told() {
+        let (_dir, project, state, id) = begun(std::process::id(), "elsewhere");
+        let mut feed = Feed::new(&project, || BEGAN + 1_000);
+        feed.follow(Some(id));
+        assert_eq!(look(&mut feed), ["runs Running", "run Running 0"]);
+        for _ in 0..20 {
+            assert!(look(&mut feed).is_empty());
+        }
+        state.heartbeat(id, BEGAN + 900).unwrap();
+        assert_eq!(look(&mut feed), ["runs Running", "run Running 0"]);
+        let event = Event::Log { level: "info".into(), step: None, message: "a line".into() };
+        state.record(id, &Batch { now_ms: BEGAN + 950, events: vec![event], ..Batch::default() }).unwrap();
+        assert_eq!(look(&mut feed), ["runs Running", "run Running 1"]);
+        assert!(look(&mut feed).is_empty());
+        state.finish_run(id, RunState::Canceled, BEGAN + 990).unwrap();
+        assert_eq!(look(&mut feed), ["runs Canceled", "run Canceled 1"]);
+        assert!(look(&mut feed).is_empty());
+        feed.forget();
+        assert_eq!(look(&mut feed), ["runs Canceled"]);
+    }
+
+    #[test]
+    fn a_killed_process_is_dead_at_the_next_look_although_nobody_commits() {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let (_dir, project, _state, id) = begun(child.id(), &host);
+        let mut feed = Feed::new(&project, || BEGAN + 1_000);
+        feed.follow(Some(id));
+        assert_eq!(look(&mut feed), ["runs Running", "run Running 0"]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(look(&mut feed), ["runs Dead", "run Dead 0"]);
+        assert!(look(&mut feed).is_empty());
+    }
+
+    #[test]
+    fn the_heartbeat_of_another_machine_grows_too_old() {
+        static NOW: AtomicI64 = AtomicI64::new(BEGAN);
+        let (_dir, project, _state, _) = begun(1, "elsewhere");
+        let mut feed = Feed::new(&project, || NOW.load(Ordering::Relaxed));
+        assert_eq!(look(&mut feed), ["runs Running"]);
+        NOW.store(BEGAN + project.config.run.lease_ms, Ordering::Relaxed);
+        assert!(look(&mut feed).is_empty());
+        NOW.store(BEGAN + project.config.run.lease_ms + 1, Ordering::Relaxed);
+        assert_eq!(look(&mut feed), ["runs Dead"]);
+    }
+
+    #[test]
+    fn a_database_that_was_rebuilt_is_read_instead_of_the_old_one() {
+        let (_dir, project, state, id) = begun(std::process::id(), "elsewhere");
+        let mut feed = Feed::new(&project, || BEGAN);
+        assert_eq!(look(&mut feed), ["runs Running"]);
+        drop(state);
+        for suffix in ["", "-wal", "-shm"] {
+            let file = project.root.join(format!("{}{suffix}", crate::project::DATABASE));
+            if file.exists() {
+                std::fs::rename(&file, file.with_extension(format!("aside{suffix}"))).unwrap();
+            }
+        }
+        let state = project.state().unwrap();
+        let again = NewRun {
+            lake: "lake".into(),
+            command: "materialize".into(),
+            request_json: "{}".into(),
+            pid: 1,
+            host: "elsewhere".into(),
+            steps: 1,
+            now_ms: BEGAN,
+        };
+        let new = state.begin_run(&again).unwrap();
+        assert_eq!(new, id, "numbers begin again");
+        state.finish_run(new, RunState::Failed, BEGAN).unwrap();
+        assert_eq!(look(&mut feed), ["runs Failed"]);
+    }
 }

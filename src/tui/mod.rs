@@ -1,10 +1,13 @@
 //! The run monitor: screens over the state database, drawn in a terminal.
 //!
-//! A thread reads ([`feed`]), [`app`] says what keys mean, [`draw`] draws; this file owns the
-//! terminal. Nothing here runs steps: what is started is a process of its own, which survives
-//! the viewer, and what is watched may be any process's run.
+//! A thread reads ([`feed`]), [`app`] holds what is shown and takes keys in, [`draw`] draws; this
+//! file owns the terminal. [`App`](app::App), [`feed`] and [`draw`] also serve whoever shows the
+//! screens elsewhere, on a buffer of [`ratatui`]. Nothing here runs steps: what is started is a
+//! process of its own, which survives the viewer, and what is watched may be any process's run.
 
+mod act;
 pub mod app;
+mod ask;
 mod draw;
 pub mod feed;
 pub mod heat;
@@ -27,14 +30,18 @@ use ratatui::crossterm::event::{
 };
 use ratatui::crossterm::execute;
 
+use crate::output::text;
 use crate::project::Project;
 use crate::state::RunId;
 
 pub use draw::draw;
+/// The screens are drawn with it; a buffer of another version would not do.
+pub use ratatui;
 
-use app::{App, Effect, Popup, Screen};
-use feed::{News, Want};
+use app::{App, Effect, Screen};
+use feed::Want;
 use launch::{Launched, Launcher};
+use shot::News;
 use theme::Theme;
 
 /// How the viewer is opened.
@@ -51,6 +58,8 @@ pub struct Options {
     pub launch: Option<Vec<String>>,
     /// Arguments before the verb that every started command gets: project and profile.
     pub arguments: Vec<std::ffi::OsString>,
+    /// What time it is, in milliseconds since 1970 UTC.
+    pub clock: fn() -> i64,
 }
 
 /// Frames a second at most while a run is at work.
@@ -69,9 +78,9 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     }
     let (wants, wanted) = channel();
     let (tell, news) = channel();
-    feed::start(project.clone(), wanted, tell)?;
+    feed::start(project.clone(), options.clock, wanted, tell)?;
     let mut app = App::new(options.theme, options.readonly);
-    app.now_ms = crate::exec::now_ms();
+    app.now_ms = (options.clock)();
     // Also puts a hook before the panic hook that restores the terminal.
     let mut terminal = ratatui::try_init()?;
     let mouse = options.mouse;
@@ -85,6 +94,7 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
         news,
         follow_next: false,
         newest: 0,
+        clock: options.clock,
     };
     if let Some(id) = options.run {
         let effect = app.open(Screen::Run(id));
@@ -128,6 +138,7 @@ struct Viewer {
     /// Open the next run that appears.
     follow_next: bool,
     newest: i64,
+    clock: fn() -> i64,
 }
 
 impl Viewer {
@@ -156,7 +167,7 @@ impl Viewer {
                 self.launched(app, told);
                 urgent = true;
             }
-            app.now_ms = crate::exec::now_ms();
+            app.now_ms = (self.clock)();
             // Times on the screen go on while a run is at work.
             let running = app.runs.runs.iter().any(|r| !r.row.state.is_final());
             if running && app.now_ms / 1000 != second {
@@ -207,46 +218,24 @@ impl Viewer {
     }
 
     fn take(&mut self, app: &mut App, news: News) {
-        match news {
-            News::World(world) => {
-                app.world = Some(world);
-                app.trouble = None;
-            }
-            News::Runs(runs) => {
-                app.runs = runs;
-                app.trouble = None;
-                let newest = app.runs.runs.first().map(|r| r.row.id);
-                if let Some(id) = newest.filter(|id| self.follow_next && id.0 > self.newest) {
-                    self.follow_next = false;
-                    let effect = app.open(Screen::Run(id));
-                    self.carry_out(app, effect);
-                }
-            }
-            News::Run(detail) => {
-                let shown = matches!(app.screen(), Screen::Run(id) if detail.run.as_ref().is_some_and(|r| r.row.id == *id));
-                if shown {
-                    app.detail = Some(detail);
-                }
-            }
-            News::Trouble(text) => app.trouble = Some(text),
+        app.learn(news);
+        let newest = app.runs.runs.first().map(|r| r.row.id);
+        if let Some(id) = newest.filter(|id| self.follow_next && id.0 > self.newest) {
+            self.follow_next = false;
+            let effect = app.open(Screen::Run(id));
+            self.carry_out(app, effect);
         }
     }
 
     fn launched(&mut self, app: &mut App, told: Launched) {
         match told {
-            Launched::Previewed { argv, text } => {
-                if let Some(Popup::Plan { argv: asked, text: shown }) = &mut app.popup
-                    && *asked == argv
-                {
-                    *shown = Some(text);
-                }
-            }
+            Launched::Previewed { argv, text } => app.previewed(&argv, text),
             Launched::Ended { argv, code, said } => {
                 let _ = self.wants.send(Want::Refresh);
                 // A run tells its own story; what never became one has to be told here.
                 if code != 0 && app.runs.runs.first().is_none_or(|r| r.row.id.0 <= self.newest) {
                     self.follow_next = false;
-                    app.say(format!("rxpulse {} ended with exit code {code}\n{said}", argv.join(" ")));
+                    app.say(format!("rxpulse {} ended with exit code {code}\n{said}", text::command(&argv)));
                 } else if self.follow_next {
                     self.follow_next = false;
                     app.say(said);

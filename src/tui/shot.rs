@@ -1,11 +1,12 @@
 //! What the screens show: plain data, made by the feed and drawn by anybody. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::event::{Event, RunState, StepState, Target};
+use crate::event::StepState;
 use crate::graph::PartitionKey;
-use crate::run_view::RunView;
-use crate::state::{Failure, RunLife, RunRow};
+use crate::run_view::{RunDetail, StepView};
+use crate::state::{DIED, Failure, RunLife, RunRow};
 
 /// Where one partition stands. The worst is the greatest: a bucket shows it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -126,6 +127,24 @@ pub struct RunShot {
     pub backfill: bool,
 }
 
+impl RunShot {
+    /// Whether its process died, noticed by the database or not yet.
+    pub fn died(&self) -> bool {
+        self.life == RunLife::Dead || self.row.message.as_deref() == Some(DIED)
+    }
+
+    /// Milliseconds from its beginning to its end, or until now while it is at work; to its last
+    /// heartbeat when its process died.
+    pub fn took_ms(&self, now_ms: i64) -> u64 {
+        let end = match self.row.finished_ms {
+            _ if self.died() => self.row.heartbeat_ms,
+            Some(end) => end,
+            None => now_ms,
+        };
+        u64::try_from(end - self.row.started_ms).unwrap_or(0)
+    }
+}
+
 /// The lists that change while runs are at work.
 #[derive(Clone, Debug, Default)]
 pub struct RunsShot {
@@ -137,152 +156,71 @@ pub struct RunsShot {
     pub running: BTreeMap<String, Vec<PartitionKey>>,
 }
 
-/// One line of a run's log.
-#[derive(Clone, Debug)]
-pub struct LogLine {
-    /// Milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// error, warn, info or debug.
-    pub level: &'static str,
-    /// In words, without control characters.
-    pub text: String,
-}
-
-/// One step of a run.
-#[derive(Clone, Debug)]
-pub struct StepShot {
-    /// What it works on, without the asset's name.
-    pub part: String,
-    /// Where it stands.
-    pub state: StepState,
-    /// The newest try.
-    pub attempt: u32,
-    /// Milliseconds since the run began.
-    pub from_ms: Option<i64>,
-    /// Milliseconds since the run began.
-    pub to_ms: Option<i64>,
-    /// Rows published.
-    pub rows: Option<u64>,
-    /// Rows read.
-    pub rows_in: Option<u64>,
-    /// What went wrong, or why it was skipped.
-    pub message: Option<String>,
-}
-
-/// The steps of one asset (or of one source's captures) in a run.
-#[derive(Clone, Debug, Default)]
-pub struct LaneShot {
-    /// In order of their start.
-    pub steps: BTreeMap<String, StepShot>,
-    /// When the first of them began, milliseconds since the run began.
-    pub from_ms: Option<i64>,
-    /// When the last one ended so far.
-    pub to_ms: Option<i64>,
-}
-
-/// How many lines of a log are kept.
-const LOG_LINES: usize = 5_000;
-
-/// One run, folded from its events.
+/// One run: its row, and the fold of its events.
 #[derive(Clone, Debug, Default)]
 pub struct DetailShot {
     /// As recorded; `None` while it is being read.
     pub run: Option<RunShot>,
-    /// The fold that plain output shows, too.
-    pub view: RunView,
-    /// By asset, or `asset ← source`.
-    pub lanes: BTreeMap<String, LaneShot>,
-    /// The newest lines.
-    pub log: Vec<LogLine>,
-    /// Lines that were let go.
-    pub log_dropped: usize,
-    /// The last event folded.
-    pub seq: i64,
+    /// What its events say.
+    pub detail: RunDetail,
 }
 
 impl DetailShot {
-    /// Puts a planned step in, before it begins.
-    pub fn expect(&mut self, target: &Target) {
-        self.view.expect(target);
-        let (lane, part) = place(target);
-        self.lanes.entry(lane).or_default().steps.entry(part.clone()).or_insert(StepShot {
-            part,
-            state: StepState::Waiting,
-            attempt: 0,
-            from_ms: None,
-            to_ms: None,
-            rows: None,
-            rows_in: None,
-            message: None,
-        });
+    /// Whether the run's process died, noticed by the database or not yet.
+    pub fn died(&self) -> bool {
+        self.run.as_ref().is_some_and(RunShot::died)
     }
 
-    /// Takes one event in. `began` is when the run did.
-    pub fn apply(&mut self, seq: i64, at_ms: i64, began: i64, event: &Event, line: String) {
-        self.seq = seq;
-        self.view.apply(event);
-        let since = at_ms - began;
-        let level = match event {
-            Event::StepStarted { step, attempt } => {
-                let (lane, s) = self.step(step);
-                lane.from_ms = Some(lane.from_ms.map_or(since, |f| f.min(since)));
-                if let Some(s) = lane.steps.get_mut(&s) {
-                    s.state = StepState::Running;
-                    s.attempt = *attempt;
-                    s.from_ms.get_or_insert(since);
-                }
-                "debug"
-            }
-            Event::StepFinished { step, state, stats, message, elapsed_ms, .. } => {
-                let (lane, s) = self.step(step);
-                lane.to_ms = Some(lane.to_ms.map_or(since, |t| t.max(since)));
-                if let Some(s) = lane.steps.get_mut(&s) {
-                    s.state = *state;
-                    s.to_ms = Some(since);
-                    if *elapsed_ms > 0 {
-                        s.from_ms.get_or_insert(since - i64::try_from(*elapsed_ms).unwrap_or(0));
-                    }
-                    s.rows = stats.rows_out;
-                    s.rows_in = stats.rows_in;
-                    s.message.clone_from(message);
-                }
-                match state {
-                    StepState::Failed => "error",
-                    StepState::UpstreamFailed => "warn",
-                    _ => "info",
-                }
-            }
-            Event::StepRetry { .. } => "warn",
-            Event::Log { level, .. } => match level.as_str() {
-                "error" => "error",
-                "warn" => "warn",
-                "debug" => "debug",
-                _ => "info",
-            },
-            Event::RunFinished { state: RunState::Failed, .. } => "error",
-            Event::RunStarted { .. } | Event::RunFinished { .. } => "info",
-        };
-        if self.log.len() >= LOG_LINES {
-            let half = LOG_LINES / 2;
-            self.log.drain(..half);
-            self.log_dropped += half;
+    /// How a step stands: what was at work when its run's process died is so no longer.
+    pub fn stands(&self, step: &StepView) -> Stands {
+        match step.state {
+            StepState::Running if self.died() => Stands::Died,
+            StepState::Failed if self.died() && step.message.as_deref() == Some(DIED) => Stands::Died,
+            state => Stands::In(state),
         }
-        self.log.push(LogLine { at_ms, level, text: line });
     }
 
-    fn step(&mut self, target: &Target) -> (&mut LaneShot, String) {
-        let (lane, part) = place(target);
-        if !self.lanes.get(&lane).is_some_and(|l| l.steps.contains_key(&part)) {
-            self.expect(target);
+    /// When what is shown ends, milliseconds since the run began: now for a run at work, the last
+    /// heartbeat for one whose process died (its end was recorded by whoever noticed, perhaps
+    /// hours later), else the last step's end.
+    pub fn end_ms(&self, now_ms: i64) -> i64 {
+        let last = self.detail.lanes.values().filter_map(|l| l.to_ms).max().unwrap_or(0);
+        match &self.run {
+            Some(run) if run.died() => run.row.heartbeat_ms - run.row.started_ms,
+            Some(run) if !run.row.state.is_final() => last.max(now_ms - run.row.started_ms),
+            _ => last,
         }
-        (self.lanes.entry(lane).or_default(), part)
+        .max(1)
     }
 }
 
-/// The lane of a target, and its own name in it.
-pub fn place(target: &Target) -> (String, String) {
-    match target {
-        Target::Capture { asset, source, window } => (format!("{asset} ← {source}"), window.clone()),
-        Target::Partition { asset, partition } => (asset.to_string(), partition.to_string()),
+/// How a step stands, seen from now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stands {
+    /// As its events say.
+    In(StepState),
+    /// At work when its run's process died.
+    Died,
+}
+
+impl Stands {
+    /// The word in lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stands::In(state) => state.as_str(),
+            Stands::Died => "died",
+        }
     }
+}
+
+/// What the feed has read.
+pub enum News {
+    /// Assets and where their partitions stand.
+    World(Arc<WorldShot>),
+    /// Runs, failures, what is being made.
+    Runs(Arc<RunsShot>),
+    /// The run that is followed.
+    Run(Arc<DetailShot>),
+    /// Something could not be read.
+    Trouble(String),
 }

@@ -109,7 +109,7 @@ fn app(palette: Palette, ascii: bool) -> App {
     });
     let mut detail = DetailShot { run: Some(run(3, RunLife::Running)), ..DetailShot::default() };
     for day in ["2020-04-10", "2020-04-11", "2020-04-12"] {
-        detail.expect(&target(day));
+        detail.detail.expect(&target(day));
     }
     let events = [
         (0, Event::RunStarted { command: "backfill facts".into(), steps: 3 }),
@@ -129,7 +129,7 @@ fn app(palette: Palette, ascii: bool) -> App {
     ];
     for (i, (after, event)) in events.iter().enumerate() {
         let line = crate::output::event_line::plain(event);
-        detail.apply(i as i64 + 1, BEGAN + after, BEGAN, event, line);
+        detail.detail.apply(i as i64 + 1, BEGAN + after, BEGAN, event, line);
     }
     app.detail = Some(Arc::new(detail));
     app.now_ms = BEGAN + 70_000;
@@ -217,6 +217,65 @@ fn screens_look_like_this() {
         press(&mut app, keys);
         app.detail = detail;
         insta::assert_snapshot!(format!("tui_{name}"), shown(&mut app, (100, 24)));
+    }
+}
+
+/// The run whose process died: not noticed by the database, or an hour later.
+fn died(buried: bool) -> App {
+    let mut app = app(Palette::Dark, false);
+    let mut shot = DetailShot::clone(app.detail.as_ref().unwrap());
+    let mut dead = run(3, RunLife::Dead);
+    if buried {
+        dead = run(3, RunLife::Failed);
+        dead.row.message = Some(crate::state::DIED.into());
+        dead.row.finished_ms = Some(BEGAN + 3_600_000);
+        let gone = Event::StepFinished {
+            step: target("2020-04-11"),
+            state: StepState::Failed,
+            stats: StepStats::default(),
+            message: Some(crate::state::DIED.into()),
+            checks: vec![],
+            elapsed_ms: 0,
+        };
+        let line = crate::output::event_line::plain(&gone);
+        shot.detail.apply(5, BEGAN + 3_600_000, BEGAN, &gone, line);
+    }
+    let mut runs = RunsShot::clone(&app.runs);
+    runs.runs[0] = dead.clone();
+    app.runs = Arc::new(runs);
+    shot.run = Some(dead);
+    press(&mut app, "2⏎⇥");
+    app.detail = Some(Arc::new(shot));
+    app
+}
+
+#[test]
+fn a_run_whose_process_died_has_nothing_at_work_and_ends_at_its_last_heartbeat() {
+    for buried in [false, true] {
+        let mut app = died(buried);
+        let text = shown(&mut app, (100, 24));
+        let step = text.lines().find(|l| l.contains("2020-04-11") && l.contains("died"));
+        // From its start, 2 s after the run's, to the heartbeat 60 s after it.
+        assert!(step.is_some_and(|l| l.contains("58.0 s") && l.contains('✖')), "{text}");
+        assert!(!text.contains('▶'), "{text}");
+        assert!(text.contains("20/40 steps  1 min 00 s"), "{text}");
+        let gantt = |app: &mut App, now_ms: i64| {
+            app.now_ms = now_ms;
+            let text = shown(app, (100, 24));
+            text.lines().find(|l| l.contains("━━━━") && l.contains("/3")).map(str::to_string)
+        };
+        let first = gantt(&mut app, BEGAN + 70_000);
+        assert!(
+            first.as_ref().is_some_and(|l| l.contains("━ │") || l.ends_with("━│")),
+            "to the end: {first:?}"
+        );
+        assert_eq!(gantt(&mut app, BEGAN + 86_400_000), first, "time does not go on for the dead");
+        assert!(shown(&mut app, (40, 10)).contains("died"));
+        app.now_ms = BEGAN + 70_000;
+        press(&mut app, "⎋");
+        let list = shown(&mut app, (100, 24));
+        let line = list.lines().find(|l| l.contains(" 3 ") && l.contains("2026-09-21")).unwrap_or_default();
+        assert!(line.contains("1 min 00 s"), "{list}");
     }
 }
 

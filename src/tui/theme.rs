@@ -5,7 +5,7 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::event::StepState;
 use crate::state::RunLife;
 
-use super::shot::Cell;
+use super::shot::{Cell, Stands};
 
 /// Which colours there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +132,14 @@ impl Theme {
             StepState::Skipped => (glyph("□", "="), self.good()),
             StepState::UpstreamFailed => (glyph("↯", "!"), self.warn()),
             StepState::Canceled => (glyph("⊘", "-"), self.warn()),
+        }
+    }
+
+    /// How a step stands; one that died looks like one that failed.
+    pub fn stands(&self, stands: Stands) -> (&'static str, Style) {
+        match stands {
+            Stands::In(state) => self.step(state),
+            Stands::Died => self.step(StepState::Failed),
         }
     }
 

@@ -15,7 +15,9 @@ mod determinism;
 #[path = "../../src/http/fake.rs"]
 mod fake;
 mod hostile;
+mod json;
 mod lake_and_state;
+mod pipes;
 mod processes;
 mod project;
 mod purity;

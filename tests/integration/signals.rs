@@ -27,7 +27,7 @@ fn signals_cancel_in_order_and_a_later_run_finishes() {
     let reference = project();
     reference.ok(&ALL);
     let whole = reference.current();
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let project = project();
         let child = project.start(&ALL);
         let sign = project.lake().join("_manifests/silver_posts");

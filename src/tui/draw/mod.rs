@@ -11,7 +11,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
-use crate::output::sanitize;
+use crate::output::{sanitize, text};
 
 use super::app::{App, Popup, Screen, Typing};
 use super::keys::{self, Action, BINDINGS};
@@ -241,10 +241,10 @@ fn over(app: &App, frame: &mut Frame<'_>, area: Rect, popup: &Popup) {
                 None => vec![Line::from("asking what it would do …")],
                 Some(text) => text.lines().map(|l| Line::from(sanitize::line(l).into_owned())).collect(),
             };
-            (format!(" rxpulse {} ", argv.join(" ")), lines, " Enter starts it · Esc leaves it ")
+            (format!(" rxpulse {} ", text::command(argv)), lines, " Enter starts it · Esc leaves it ")
         }
         Popup::Confirm { question, argv } => (
-            format!(" rxpulse {} ", argv.join(" ")),
+            format!(" rxpulse {} ", text::command(argv)),
             vec![Line::from(question.clone())],
             " Enter: yes · Esc: no ",
         ),

@@ -7,10 +7,12 @@ use ratatui::widgets::Paragraph;
 
 use crate::event::StepState;
 use crate::output::{sanitize, text};
+use crate::run_view::{Lane, LogLevel};
 use crate::state::{RunId, RunLife};
 
 use super::super::app::{App, Pane};
-use super::super::shot::{DetailShot, LaneShot};
+use super::super::shot::{DetailShot, Stands};
+use super::super::theme::Theme;
 use super::{first_shown, fit, fit_right, framed};
 
 /// One run.
@@ -26,10 +28,8 @@ pub fn detail(app: &mut App, frame: &mut Frame<'_>, area: Rect, id: RunId) {
     let row = &run.row;
     let (glyph, word, style) = theme.life(run.life);
     let at_work = matches!(run.life, RunLife::Running | RunLife::Canceling);
-    let took =
-        row.finished_ms.unwrap_or(if run.life == RunLife::Dead { row.heartbeat_ms } else { app.now_ms })
-            - row.started_ms;
-    let done = shot.view.total().done().max(row.counts.finished());
+    let took = run.took_ms(app.now_ms);
+    let done = shot.detail.view.total().done().max(row.counts.finished());
     let share = if row.steps > 0 { done as f64 / row.steps as f64 } else { 1.0 };
     let mut first = vec![
         Span::styled(format!("{glyph} run {} {word}", row.id), style),
@@ -37,7 +37,7 @@ pub fn detail(app: &mut App, frame: &mut Frame<'_>, area: Rect, id: RunId) {
             "  {}/{} steps  {}",
             text::count(done),
             text::count(row.steps),
-            text::duration(u64::try_from(took).unwrap_or(0))
+            text::duration(took)
         )),
     ];
     if at_work && share > 0.02 {
@@ -53,18 +53,21 @@ pub fn detail(app: &mut App, frame: &mut Frame<'_>, area: Rect, id: RunId) {
     }
     let mut lines = vec![Line::from(first)];
     if tall {
-        let counts = shot.view.total();
+        let counts = shot.detail.view.total();
+        // Counted as running by its events, and at work no longer.
+        let (running, died) =
+            if run.life == RunLife::Dead { (0, counts.running) } else { (counts.running, 0) };
         lines.push(Line::from(vec![
             Span::styled(theme.bar(usize::from(head.width).saturating_sub(60).clamp(10, 60), share), style),
             Span::styled(format!("  {} made", text::count(counts.succeeded)), theme.good()),
-            Span::raw(format!(
-                "  {} fresh  {} running",
-                text::count(counts.skipped),
-                text::count(counts.running)
-            )),
+            Span::raw(format!("  {} fresh  {} running", text::count(counts.skipped), text::count(running))),
             Span::styled(
                 format!("  {} failed", text::count(counts.failed + counts.upstream_failed)),
                 if counts.failed > 0 { theme.bad() } else { theme.dim() },
+            ),
+            Span::styled(
+                if died > 0 { format!("  {} died", text::count(died)) } else { String::new() },
+                theme.bad(),
             ),
             Span::styled(format!("  {} canceled", text::count(counts.canceled)), theme.dim()),
         ]));
@@ -75,7 +78,7 @@ pub fn detail(app: &mut App, frame: &mut Frame<'_>, area: Rect, id: RunId) {
     if !tall {
         return pane(app, frame, body, &shot, app.pane);
     }
-    let lanes = u16::try_from(shot.lanes.len() + 2).unwrap_or(u16::MAX);
+    let lanes = u16::try_from(shot.detail.lanes.len() + 2).unwrap_or(u16::MAX);
     let upper = lanes.min(body.height / 2).max(4);
     let [top, bottom] = Layout::vertical([Constraint::Length(upper), Constraint::Min(3)]).areas(body);
     pane(app, frame, top, &shot, Pane::Lanes);
@@ -105,17 +108,12 @@ fn lanes(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
     let width = usize::from(inner.width);
     let name = names.iter().map(|n| n.chars().count()).max().unwrap_or(8).clamp(8, 32).min(width / 2);
     let gantt = width.saturating_sub(name + 2 + 14);
-    let end = shot.lanes.values().filter_map(|l| l.to_ms).max().unwrap_or(1).max(1);
-    let end = match shot.run.as_ref().filter(|r| !r.row.state.is_final()) {
-        Some(run) => end.max(app.now_ms - run.row.started_ms).max(1),
-        None => end,
-    };
+    let end = shot.end_ms(app.now_ms);
     let from = first_shown(app.chosen, names.len(), height);
     let mut lines = Vec::new();
     for (i, key) in names.iter().enumerate().skip(from).take(height) {
-        let Some(lane) = shot.lanes.get(key) else { continue };
-        let worst = worst(lane);
-        let (glyph, style) = theme.step(worst);
+        let Some(lane) = shot.detail.lanes.get(key) else { continue };
+        let (glyph, style) = theme.stands(worst(shot, lane));
         let done = lane.steps.values().filter(|s| s.state.is_final()).count();
         let mut spans = vec![
             Span::styled(format!("{glyph} "), style),
@@ -123,7 +121,7 @@ fn lanes(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
             Span::raw(fit_right(&format!("{done}/{}", lane.steps.len()), 13)),
             Span::raw(" "),
         ];
-        spans.extend(bar(app, lane, gantt, end));
+        spans.extend(bar(&theme, shot, lane, gantt, end));
         let line = Line::from(spans);
         lines.push(if i == app.chosen && app.pane != Pane::Log {
             line.patch_style(theme.chosen())
@@ -138,38 +136,41 @@ fn lanes(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
 }
 
 /// The state that the lane should be looked at for.
-fn worst(lane: &LaneShot) -> StepState {
+fn worst(shot: &DetailShot, lane: &Lane) -> Stands {
     use StepState::*;
-    [Failed, Running, UpstreamFailed, Canceled, Waiting, Ready, Succeeded, Skipped]
-        .into_iter()
-        .find(|s| lane.steps.values().any(|step| step.state == *s))
-        .unwrap_or(Waiting)
+    let found: Vec<Stands> = lane.steps.values().map(|s| shot.stands(s)).collect();
+    std::iter::once(Stands::Died)
+        .chain(
+            [Failed, Running, UpstreamFailed, Canceled, Waiting, Ready, Succeeded, Skipped].map(Stands::In),
+        )
+        .find(|s| found.contains(s))
+        .unwrap_or(Stands::In(Waiting))
 }
 
 /// When the lane's steps ran: each cell shows the worst of the steps at work in its time.
-fn bar<'a>(app: &App, lane: &LaneShot, width: usize, end: i64) -> Vec<Span<'a>> {
+fn bar<'a>(theme: &Theme, shot: &DetailShot, lane: &Lane, width: usize, end: i64) -> Vec<Span<'a>> {
     if width == 0 {
         return Vec::new();
     }
-    let theme = app.theme;
-    let rank = |s: StepState| match s {
-        StepState::Failed => 4,
-        StepState::Running => 3,
-        StepState::Succeeded => 2,
-        StepState::Canceled => 1,
-        _ => 0,
+    let rank = |s: Stands| match s {
+        Stands::Died | Stands::In(StepState::Failed) => 4,
+        Stands::In(StepState::Running) => 3,
+        Stands::In(StepState::Succeeded) => 2,
+        Stands::In(StepState::Canceled) => 1,
+        Stands::In(_) => 0,
     };
-    let mut cells: Vec<Option<StepState>> = vec![None; width];
+    let mut cells: Vec<Option<Stands>> = vec![None; width];
     let at = |ms: i64| {
-        usize::try_from(ms.max(0)).unwrap_or(0).saturating_mul(width)
-            / usize::try_from(end).unwrap_or(1).max(1)
+        let cell = usize::try_from(ms.max(0)).unwrap_or(0).saturating_mul(width)
+            / usize::try_from(end).unwrap_or(1).max(1);
+        cell.min(width - 1)
     };
     for step in lane.steps.values() {
         let Some(from) = step.from_ms else { continue };
-        let to = step.to_ms.unwrap_or(end);
-        for cell in cells.iter_mut().take(at(to).min(width - 1) + 1).skip(at(from).min(width - 1)) {
-            if cell.is_none_or(|c| rank(step.state) > rank(c)) {
-                *cell = Some(step.state);
+        let stands = shot.stands(step);
+        for cell in cells.iter_mut().take(at(step.to_ms.unwrap_or(end)) + 1).skip(at(from)) {
+            if cell.is_none_or(|c| rank(stands) > rank(c)) {
+                *cell = Some(stands);
             }
         }
     }
@@ -177,7 +178,7 @@ fn bar<'a>(app: &App, lane: &LaneShot, width: usize, end: i64) -> Vec<Span<'a>> 
     cells
         .into_iter()
         .map(|c| match c {
-            Some(state) => Span::styled(full, theme.step(state).1),
+            Some(stands) => Span::styled(full, theme.stands(stands).1),
             None => Span::raw(none),
         })
         .collect()
@@ -187,7 +188,8 @@ fn bar<'a>(app: &App, lane: &LaneShot, width: usize, end: i64) -> Vec<Span<'a>> 
 fn steps(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
     let theme = app.theme;
     let Some(key) = app.lanes().get(app.chosen).cloned() else { return };
-    let Some(lane) = shot.lanes.get(&key) else { return };
+    let Some(lane) = shot.detail.lanes.get(&key) else { return };
+    let end = shot.end_ms(app.now_ms);
     let block = framed(&theme, format!(" {key} "), true);
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -204,8 +206,11 @@ fn steps(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
         .clamp(10, usize::from(inner.width) / 3 + 1);
     let mut lines = Vec::new();
     for (i, step) in lane.steps.values().enumerate().skip(from).take(height) {
-        let (glyph, style) = theme.step(step.state);
-        let took = match (step.from_ms, step.to_ms) {
+        let stands = shot.stands(step);
+        let (glyph, style) = theme.stands(stands);
+        // Nobody knows when it died; the last heartbeat is what is known.
+        let to = if stands == Stands::Died { Some(end) } else { step.to_ms };
+        let took = match (step.from_ms, to) {
             (Some(a), Some(b)) => text::duration(u64::try_from(b - a).unwrap_or(0)),
             _ => String::new(),
         };
@@ -215,7 +220,7 @@ fn steps(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
         let line = Line::from(vec![
             Span::styled(format!("{glyph} "), style),
             Span::raw(fit(&step.part, part)),
-            Span::styled(format!(" {}", fit(step.state.as_str(), 15)), style),
+            Span::styled(format!(" {}", fit(stands.word(), 15)), style),
             Span::raw(format!("{}{}{tries}  ", fit_right(&took, 8), fit_right(&rows, 14))),
             Span::styled(message, theme.dim()),
         ]);
@@ -232,9 +237,11 @@ fn log(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
     if !app.follow {
         title.push_str("(paused) ");
     }
-    if shot.log_dropped > 0 {
-        title
-            .push_str(&format!("({} older lines: rxpulse runs logs) ", text::count(shot.log_dropped as u64)));
+    if shot.detail.log_dropped > 0 {
+        title.push_str(&format!(
+            "({} older lines: rxpulse logs) ",
+            text::count(shot.detail.log_dropped as u64)
+        ));
     }
     let block = framed(&theme, title, app.pane == Pane::Log);
     let inner = block.inner(area);
@@ -253,10 +260,10 @@ fn log(app: &mut App, frame: &mut Frame<'_>, area: Rect, shot: &DetailShot) {
         .take(height)
         .map(|l| {
             let style = match l.level {
-                "error" => theme.bad(),
-                "warn" => theme.warn(),
-                "debug" => theme.dim(),
-                _ => ratatui::style::Style::new(),
+                LogLevel::Error => theme.bad(),
+                LogLevel::Warn => theme.warn(),
+                LogLevel::Debug => theme.dim(),
+                LogLevel::Info => ratatui::style::Style::new(),
             };
             let hit = !wanted.is_empty() && l.text.to_lowercase().contains(&wanted);
             let time = text::moment(l.at_ms);

@@ -40,7 +40,7 @@ pub fn list(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     if bar > 0 {
         head.push_str(&format!(" {}", fit("progress", bar + 14)));
     }
-    head.push_str(&fit_right(" took", 9));
+    head.push_str(&fit_right(" took", 11));
     if started {
         head.push_str(&format!("  {}", fit("started (UTC)", 20)));
     }
@@ -52,7 +52,6 @@ pub fn list(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
         let (glyph, word, style) = theme.life(run.life);
         let done = row.counts.finished();
         let share = if row.steps > 0 { done as f64 / row.steps as f64 } else { 1.0 };
-        let took = row.finished_ms.unwrap_or(app.now_ms) - row.started_ms;
         let mut spans = vec![
             Span::styled(format!("{glyph} "), style),
             Span::raw(fit_right(&row.id.to_string(), 5)),
@@ -62,7 +61,7 @@ pub fn list(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
             spans.push(Span::styled(format!(" {}", theme.bar(bar, share)), style));
             spans.push(Span::raw(fit_right(&format!("{done}/{}", row.steps), 14)));
         }
-        spans.push(Span::raw(fit_right(&text::duration(u64::try_from(took).unwrap_or(0)), 9)));
+        spans.push(Span::raw(fit_right(&text::duration(run.took_ms(app.now_ms)), 11)));
         if started {
             spans.push(Span::styled(format!("  {}", fit(&text::moment(row.started_ms), 20)), theme.dim()));
         }

@@ -1,5 +1,4 @@
-//! The one fold of a run's events: what plain output, progress bars, a terminal monitor and a
-//! dashboard all show. Pure.
+//! How many steps of a run stand where, and what they have done so far.
 
 use std::collections::BTreeMap;
 
@@ -79,11 +78,18 @@ pub struct RunView {
     pub warnings: u64,
 }
 
-fn lane(step: &Target) -> String {
+/// What the steps of one asset are counted under; the captures of each source have a lane of
+/// their own.
+pub fn lane(step: &Target) -> String {
     match step {
-        Target::Capture { asset, source, .. } => format!("{asset} ← {source}"),
+        Target::Capture { asset, source, .. } => capture_lane(asset, source),
         Target::Partition { asset, .. } => asset.to_string(),
     }
+}
+
+/// The lane of the captures of a source into an asset.
+pub fn capture_lane(asset: &AssetKey, source: &str) -> String {
+    format!("{asset} ← {source}")
 }
 
 fn sum(into: &mut Option<u64>, more: Option<u64>) {

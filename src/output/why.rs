@@ -1,0 +1,37 @@
+//! Why a partition is to be made, in words: the one presenter of staleness, for commands and
+//! screens. Pure.
+
+use crate::graph::{AssetGraph, Cause, PartitionStep, Staleness};
+
+/// Why a step is planned. `vanished` says that its partition was published once and that its
+/// manifest is gone, which is another story than never.
+pub fn reason(graph: &AssetGraph, step: &PartitionStep, vanished: bool) -> String {
+    let mut words = match &step.why {
+        Staleness::Fresh => "fresh".to_string(),
+        Staleness::Missing if vanished => "its manifest is gone".to_string(),
+        Staleness::Missing => "never made".to_string(),
+        Staleness::AwaitsCapture => "decided by the capture".to_string(),
+        Staleness::Stale(causes) => causes.iter().map(|c| cause(graph, c)).collect::<Vec<_>>().join("; "),
+    };
+    if let Some(missing) = step.missing_input {
+        words.push_str(&format!(
+            "; blocked: {} does not exist, select +{}",
+            graph.key(missing.asset),
+            graph.key(step.asset)
+        ));
+    } else if let Some(stale) = step.stale_input {
+        words.push_str(&format!("; runs on a stale {}", graph.key(stale)));
+    }
+    words
+}
+
+/// One cause.
+pub fn cause(graph: &AssetGraph, cause: &Cause) -> String {
+    match cause {
+        Cause::CodeChanged { old, new } => format!("code changed ({} → {})", old.short(), new.short()),
+        Cause::InputsChanged => "an input changed".to_string(),
+        Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
+        Cause::Incomplete(_) => "published incomplete".to_string(),
+        Cause::Forced => "forced".to_string(),
+    }
+}
