@@ -67,6 +67,11 @@ impl ErrorKind {
         }
     }
 
+    /// What happened, in words that stay the same for the same kind.
+    pub fn words(self) -> String {
+        self.what()
+    }
+
     /// What happened, in words.
     fn what(self) -> String {
         match self {

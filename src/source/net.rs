@@ -10,14 +10,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::adapter::{Redactor, Reject};
 use super::adapter_reddit::{self, FileFacts};
 use super::capture::{Capture, CaptureContext, CaptureOutput, Place, SourceError, Verdict};
 use super::capture_index::KnownIndex;
 use super::splice;
-use crate::envelope::{Envelope, Text};
-use crate::graph::Day;
+use crate::envelope::{Envelope, PostType, Text};
+use crate::graph::{Day, DayRange};
+use crate::http::{BlockingClient, ErrorKind, HttpError, Robots};
 
 /// How completely something was reached.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Serialize, serde::Deserialize)]
@@ -44,6 +46,62 @@ impl Reach {
             Reach::Failed => "failed",
         }
     }
+}
+
+/// What a reading may use beside its intake.
+pub struct Net<'a> {
+    /// The one HTTP client, with this source's permitted hosts.
+    pub client: &'a BlockingClient,
+    /// What robots.txt files say.
+    pub robots: &'a Robots,
+    /// Set when the run is to end: answer with [`SourceError::Canceled`].
+    pub stop: &'a AtomicBool,
+    /// Whether a post names one of the project's brands.
+    pub matches: &'a dyn Fn(&Envelope<'_>) -> bool,
+    /// What bronze holds of this source in these days: the newest capture of every post.
+    pub held: &'a dyn Fn(DayRange) -> Result<Vec<Held>, SourceError>,
+}
+
+impl Net<'_> {
+    /// Ends the reading when the run is to end.
+    ///
+    /// # Errors
+    /// [`SourceError::Canceled`].
+    pub fn go_on(&self) -> Result<(), SourceError> {
+        if self.stop.load(Ordering::Relaxed) { Err(SourceError::Canceled) } else { Ok(()) }
+    }
+}
+
+/// A post that bronze holds, without its text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// The site's own id.
+    pub native_id: String,
+    /// What it is.
+    pub post_type: PostType,
+    /// When it was written, milliseconds since 1970 UTC.
+    pub created_at_ms: i64,
+    /// Subreddit, app, forum.
+    pub channel: Option<String>,
+    /// Headline.
+    pub title: Option<String>,
+    /// Answers at the newest capture.
+    pub num_comments: Option<i64>,
+    /// Deleted or removed at the site.
+    pub deleted: bool,
+}
+
+/// A post that is gone from its site: it loses its text in every layer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gone {
+    /// The site.
+    pub platform: String,
+    /// The site's own id.
+    pub native_id: String,
+    /// When it was written, milliseconds since 1970 UTC.
+    pub created_at_ms: i64,
+    /// `deleted`, `removed`, …
+    pub why: &'static str,
 }
 
 /// How far one reading of one stream came. Times are milliseconds since 1970 UTC.
@@ -88,6 +146,25 @@ pub struct Cursor {
     /// Validator of the last answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// Up to here everything that can be reached was seen, milliseconds since 1970 UTC. Earlier
+    /// than the end of what is covered while a reading that failed left a gap to be filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined_ms: Option<i64>,
+    /// What a reading could not finish: posts whose comments are still to be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+}
+
+/// A post whose comments could not be read yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Owed {
+    /// Its id at the site.
+    pub id: String,
+    /// Its creation, milliseconds since 1970 UTC.
+    pub created_ms: i64,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// What is remembered of one stream between readings. JSON in the lake.
@@ -125,6 +202,26 @@ const RETRY_FIRST_MS: i64 = 5 * 60_000;
 const RETRY_MOST_MS: i64 = 6 * 3_600_000;
 
 impl Stream {
+    /// What a failure of the network means for a reading: how it ended, stable words for it, and
+    /// when the place may be asked again.
+    ///
+    /// # Errors
+    /// [`SourceError::Canceled`] when the run was to end.
+    pub fn failure(error: &HttpError) -> Result<(Reach, String, Option<i64>), SourceError> {
+        let host = error.host();
+        Ok(match error.kind() {
+            ErrorKind::Canceled => return Err(SourceError::Canceled),
+            ErrorKind::RetryAfterTooLong { until } => {
+                let words = format!("{host} asked to be left alone for a while");
+                (Reach::Failed, words, Some(until.as_millisecond()))
+            }
+            ErrorKind::Status { code } => (Reach::Failed, format!("HTTP {code} from {host}"), None),
+            ErrorKind::Address => (Reach::Blocked, format!("{host}: {}", error.detail()), None),
+            ErrorKind::NotJson => (Reach::Failed, format!("{host} {}", error.detail()), None),
+            kind => (Reach::Failed, format!("{host}: {}", kind.words()), None),
+        })
+    }
+
     /// Takes in what a reading at `now_ms` reached. `every_ms` is how often the stream is read.
     pub fn apply(&mut self, reached: &Reached, now_ms: i64, every_ms: i64) {
         if let Some((from, to)) = reached.covered.filter(|(from, to)| from < to) {
@@ -194,6 +291,7 @@ pub struct Intake<'a> {
     redactor: Redactor,
     learn: &'a mut Learn<'a>,
     learned: BTreeSet<Day>,
+    gone: Vec<Gone>,
     seq: u64,
 }
 
@@ -215,6 +313,7 @@ impl<'a> Intake<'a> {
             context: context.clone(),
             learn,
             learned: BTreeSet::new(),
+            gone: Vec::new(),
             seq: 0,
         })
     }
@@ -301,6 +400,11 @@ impl<'a> Intake<'a> {
         self.capture.set_aside(reject, &place, None)
     }
 
+    /// Says that a post is gone from its site.
+    pub fn gone(&mut self, gone: Gone) {
+        self.gone.push(gone);
+    }
+
     /// How many records were taken in so far.
     pub fn records(&self) -> u64 {
         self.capture.counts().records_in
@@ -310,8 +414,18 @@ impl<'a> Intake<'a> {
     ///
     /// # Errors
     /// When the spool cannot be written.
-    pub fn finish(self) -> Result<CaptureOutput, SourceError> {
-        self.capture.finish()
+    pub fn finish(self) -> Result<(CaptureOutput, Vec<Gone>), SourceError> {
+        Ok((self.capture.finish()?, self.gone))
+    }
+}
+
+/// The version of what maps the records of a kind of source.
+pub fn network_version(type_name: &str) -> &'static str {
+    match type_name {
+        "reddit" | "reddit_archive" => adapter_reddit::VERSION,
+        "app_store" => "app_store/1",
+        "feed" => "feed/1",
+        _ => "crawl/1",
     }
 }
 
