@@ -36,6 +36,10 @@ mod splice;
 
 #[cfg(test)]
 mod files_tests;
+#[cfg(test)]
+mod reddit_pages_tests;
+#[cfg(test)]
+mod reddit_tests;
 
 pub use adapter::{AuthorRule, Privacy, Redactor, Reject};
 pub use adapter_generic::{ColumnExpr, Field, GenericMap, MapProblem};

@@ -145,7 +145,8 @@ impl RedditDef {
 /// A name as it may stand in a path: letters, digits, `_`, and `+` between several.
 pub fn is_subreddit_name(name: &str) -> bool {
     name.split('+').all(|one| {
-        (2..=24).contains(&one.len()) && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        (2..=24).contains(&one.len())
+            && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     })
 }
 
@@ -281,12 +282,11 @@ impl<'r, 'a> Reading<'r, 'a> {
         let trees = reddit_tree::read_wanted(self, halted.is_some())?;
         // What was seen ends where a post's comments are missing: the next reading begins there.
         let before_joined = self.joined_ms.unwrap_or(i64::MIN);
-        if let Some(limit) = trees.owed.iter().map(|owed| owed.created_ms).filter(|ms| *ms >= before_joined).min()
+        if let Some(limit) =
+            trees.owed.iter().map(|owed| owed.created_ms).filter(|ms| *ms >= before_joined).min()
         {
-            conclusion.covered = conclusion
-                .covered
-                .map(|(from, to)| (from, to.min(limit)))
-                .filter(|(from, to)| from < to);
+            conclusion.covered =
+                conclusion.covered.map(|(from, to)| (from, to.min(limit))).filter(|(from, to)| from < to);
             // A first reading has joined nothing until its comments are there as well.
             conclusion.joined_ms = conclusion.joined_ms.map(|joined| joined.min(limit));
         }
@@ -423,13 +423,15 @@ impl<'r, 'a> Reading<'r, 'a> {
             }
         }
         let known: HashSet<String> = due.iter().map(|wanted| wanted.id.clone()).collect();
-        due.extend(self.before.cursor.owed.iter().filter(|owed| !known.contains(&owed.id)).map(|owed| Wanted {
-            id: owed.id.clone(),
-            created_ms: owed.created_ms,
-            subreddit: None,
-            title: None,
-            tries: owed.tries,
-            num_comments: None,
+        due.extend(self.before.cursor.owed.iter().filter(|owed| !known.contains(&owed.id)).map(|owed| {
+            Wanted {
+                id: owed.id.clone(),
+                created_ms: owed.created_ms,
+                subreddit: None,
+                title: None,
+                tries: owed.tries,
+                num_comments: None,
+            }
         }));
         // What failed before waits for the others.
         due.sort_by(|a, b| (a.tries, &a.id).cmp(&(b.tries, &b.id)));

@@ -26,11 +26,7 @@ pub(super) enum Halt {
     /// The place asked for does not let us in; others may.
     Closed(String),
     /// The API does not answer, or not us.
-    Ended {
-        reach: Reach,
-        reason: String,
-        retry_at_ms: Option<i64>,
-    },
+    Ended { reach: Reach, reason: String, retry_at_ms: Option<i64> },
     /// Not the network.
     Source(SourceError),
 }
@@ -109,7 +105,8 @@ impl<'a> Api<'a> {
                 let reason = format!("HTTP {code} from {} after {} attempts", error.host(), error.attempts());
                 let wait = error.response().and_then(Response::retry_after);
                 let now = (self.client.options().hooks.unix_ms)();
-                let retry_at_ms = wait.map(|w| now.saturating_add(i64::try_from(w.as_millis()).unwrap_or(i64::MAX)));
+                let retry_at_ms =
+                    wait.map(|w| now.saturating_add(i64::try_from(w.as_millis()).unwrap_or(i64::MAX)));
                 return Halt::Ended { reach: Reach::Failed, reason, retry_at_ms };
             }
             match Stream::failure(&error) {
@@ -154,7 +151,7 @@ impl<'a> Api<'a> {
 fn read(response: &Response, place: &str) -> Result<Box<RawValue>, Halt> {
     let closed = |words: &str| Err(Halt::Closed(format!("{place}: {words}")));
     match response.status() {
-        200..300 => response.json().map_err(|error| Halt::failed(format!("{place}: {}", shape(&error)))),
+        200..=299 => response.json().map_err(|error| Halt::failed(format!("{place}: {}", shape(&error)))),
         403 => closed("forbidden (403): private, quarantined, or not allowed for this app"),
         404 | 410 => closed("not found (404): no such subreddit, banned, or deleted"),
         451 => closed("not available for legal reasons (451)"),
@@ -191,8 +188,12 @@ pub(super) fn listing(json: &str) -> Option<Listing<'_>> {
     }
     let data = object(b, top.get("data")?.start)?;
     let children = data.get("children").filter(|at| b[at.start] == b'[')?;
-    let after = data.get("after").and_then(|at| serde_json::from_str::<Option<String>>(&json[at.clone()]).ok());
-    Some(Listing { children: &json[children.clone()], after: after.flatten().filter(|after| !after.is_empty()) })
+    let after =
+        data.get("after").and_then(|at| serde_json::from_str::<Option<String>>(&json[at.clone()]).ok());
+    Some(Listing {
+        children: &json[children.clone()],
+        after: after.flatten().filter(|after| !after.is_empty()),
+    })
 }
 
 /// Whether the JSON is a post with its comments: two listings.
@@ -217,8 +218,24 @@ pub(super) fn more_things(json: &str) -> Option<&str> {
 /// The keys and values of an object, by the names that are needed here.
 fn object(b: &[u8], at: usize) -> Option<HashMap<&'static str, Range<usize>>> {
     const KEYS: [&str; 18] = [
-        "kind", "data", "children", "after", "json", "things", "id", "name", "created_utc", "stickied", "pinned",
-        "num_comments", "subreddit", "title", "parent_id", "link_id", "link_title", "edited",
+        "kind",
+        "data",
+        "children",
+        "after",
+        "json",
+        "things",
+        "id",
+        "name",
+        "created_utc",
+        "stickied",
+        "pinned",
+        "num_comments",
+        "subreddit",
+        "title",
+        "parent_id",
+        "link_id",
+        "link_title",
+        "edited",
     ];
     if b.get(at) != Some(&b'{') {
         return None;
@@ -283,7 +300,9 @@ fn more(data: &str) -> More {
     let children = fields
         .get("children")
         .filter(|at| b[at.start] == b'[')
-        .map(|at| elements(b, at.start).flatten().filter_map(|at| serde_json::from_str(&data[at]).ok()).collect())
+        .map(|at| {
+            elements(b, at.start).flatten().filter_map(|at| serde_json::from_str(&data[at]).ok()).collect()
+        })
         .unwrap_or_default();
     let parent_id = fields.get("parent_id").and_then(|at| serde_json::from_str(&data[at.clone()]).ok());
     More { children, parent_id }
@@ -291,10 +310,17 @@ fn more(data: &str) -> More {
 
 /// A piece of an answer.
 pub(super) enum Piece<'a> {
-    Record { kind: Option<&'a str>, raw: &'a str, facts: Facts },
+    Record {
+        kind: Option<&'a str>,
+        raw: &'a str,
+        facts: Facts,
+    },
     More(More),
     /// What cannot be followed, with the reason for setting it aside.
-    Odd { raw: &'a str, reject: Reject },
+    Odd {
+        raw: &'a str,
+        reject: Reject,
+    },
 }
 
 /// The records of an answer (or of a part of one) and the places that stand for others.
@@ -310,9 +336,10 @@ pub(super) fn pieces(json: &str) -> Vec<Piece<'_>> {
             Found::TooDeep(at) => {
                 Piece::Odd { raw: &json[at], reject: Reject::new("too_deep", "comments nested too deep") }
             }
-            Found::Broken(at) => {
-                Piece::Odd { raw: &json[at], reject: Reject::new("invalid_json", "a listing without children") }
-            }
+            Found::Broken(at) => Piece::Odd {
+                raw: &json[at],
+                reject: Reject::new("invalid_json", "a listing without children"),
+            },
         });
     });
     out
@@ -320,5 +347,7 @@ pub(super) fn pieces(json: &str) -> Vec<Piece<'_>> {
 
 /// Whether a text can stand in a path or a list of ids as it is.
 pub(super) fn plain(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }

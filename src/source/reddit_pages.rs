@@ -197,7 +197,9 @@ impl Paging {
         let (reach, reason) = match end {
             End::Ended | End::Passed => (Reach::Complete, None),
             End::Capped if far_enough => (Reach::Complete, None),
-            End::Capped => (Reach::Partial, Some("the listing ended at its limit before the start of the day")),
+            End::Capped => {
+                (Reach::Partial, Some("the listing ended at its limit before the start of the day"))
+            }
             End::Loop => (Reach::Partial, Some("the pages of the listing repeat")),
             End::Empty => (Reach::Partial, Some("the listing has empty pages without an end")),
             End::Broken => (Reach::Failed, None),

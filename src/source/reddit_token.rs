@@ -125,12 +125,13 @@ fn ask(api: &Api<'_>) -> Result<(SecretString, i64), Halt> {
     let response = api.send(request)?;
     let status = response.status();
     match status {
-        200..300 => {}
+        200..=299 => {}
         400 | 401 | 403 => return Err(Halt::blocked(format!("credentials refused (HTTP {status})"))),
         _ => return Err(Halt::failed(format!("HTTP {status} instead of a token"))),
     }
-    let answer: Answer =
-        response.json().map_err(|error| Halt::failed(format!("no token: {}", super::reddit_api::shape(&error))))?;
+    let answer: Answer = response
+        .json()
+        .map_err(|error| Halt::failed(format!("no token: {}", super::reddit_api::shape(&error))))?;
     if let Some(error) = answer.error.as_str() {
         return Err(match REFUSED.iter().find(|known| **known == error) {
             Some(known) => Halt::blocked(format!("credentials refused ({known})")),
