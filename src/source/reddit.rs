@@ -7,6 +7,7 @@
 //! a place that does not let us in, an error page and an empty page are three things; what
 //! could not be read stays owed and is not called covered. Blocks on the network.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -413,11 +414,14 @@ impl<'r, 'a> Reading<'r, 'a> {
                 continue;
             }
             let day = self.intake.day_of(wanted.created_ms);
-            if !days.contains_key(&day) {
-                let held = (self.api.net().held)(DayRange { start: day, end: day })?;
-                days.insert(day, held.into_iter().map(|held| (held.native_id, held.num_comments)).collect());
-            }
-            let held = days.get(&day).and_then(|held| held.get(&wanted.id));
+            let of_day = match days.entry(day) {
+                Entry::Occupied(of_day) => of_day.into_mut(),
+                Entry::Vacant(place) => {
+                    let held = (self.api.net().held)(DayRange { start: day, end: day })?;
+                    place.insert(held.into_iter().map(|held| (held.native_id, held.num_comments)).collect())
+                }
+            };
+            let held = of_day.get(&wanted.id);
             if held.is_none_or(|held| *held != wanted.num_comments) {
                 due.push(wanted);
             }

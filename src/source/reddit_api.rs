@@ -14,7 +14,7 @@ use url::Url;
 use super::adapter::{Loose, Reject};
 use super::adapter_things::{Found, things};
 use super::capture::SourceError;
-use super::net::{Net, Reach, Stream};
+use super::net::{Net, Reach, Stream, short};
 use super::reddit::RedditDef;
 use super::reddit_token::TokenStore;
 use super::splice::{elements, entries, key_is, skip_space};
@@ -47,8 +47,10 @@ impl Halt {
     /// How the reading ended, unless it was not the network.
     pub fn ended(self) -> Result<(Reach, String, Option<i64>), SourceError> {
         match self {
-            Self::Closed(reason) => Ok((Reach::Blocked, reason, None)),
-            Self::Ended { reach, reason, retry_at_ms } => Ok((reach, reason, retry_at_ms)),
+            Self::Closed(reason) => Ok((Reach::Blocked, short(&reason).into_owned(), None)),
+            Self::Ended { reach, reason, retry_at_ms } => {
+                Ok((reach, short(&reason).into_owned(), retry_at_ms))
+            }
             Self::Source(error) => Err(error),
         }
     }
