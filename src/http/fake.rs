@@ -2,7 +2,8 @@
 //! reset, lying, endless. Blocking threads, HTTP/1.1, on 127.0.0.1.
 //!
 //! Free of imports from this crate, so that other test binaries can include the file by its
-//! path.
+//! path: `#[expect(dead_code)] #[path = "../../src/http/fake.rs"] mod fake;` where they use a
+//! part of it. Each connection has a thread that blocks.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
