@@ -240,10 +240,12 @@ fn posts() -> impl Strategy<Value = Vec<Post>> {
     // Bursts and quiet times.
     let gap = prop_oneof![6 => 0i64..3_000, 3 => 0i64..120_000, 1 => 0i64..7_200_000];
     let post = (gap, 0i64..58_000, prop::bool::weighted(0.1));
-    prop::collection::vec(post, 0..3_000).prop_map(|all| {
+    // From quiet subreddits to ones where the listing's limit passes between two readings.
+    let pace = prop_oneof![Just(1i64), Just(10), Just(100)];
+    (prop::collection::vec(post, 0..3_000), pace).prop_map(|(all, pace)| {
         let mut at = NOW;
         let post = |(gap, delay, hidden)| {
-            at += gap;
+            at += gap / pace;
             Post { created_ms: at, shows_ms: at + delay, hidden }
         };
         all.into_iter().map(post).collect()
