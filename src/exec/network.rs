@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::classify::{Scratch, norm, unescape};
 use crate::config::{SourceConfig, SourceKind};
 use crate::engine::Progress;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, PostType};
 use crate::graph::{CaptureReason, Day, DayRange, Window};
 use crate::http::{AddressRule, BlockingClient, Call, Client, ClientOptions, Robots};
 use crate::source::{
@@ -325,7 +325,8 @@ fn held(
                     post_type: e.post_type,
                     created_at_ms,
                     channel: own(&e.channel),
-                    title: own(&e.title),
+                    // What a comment is about stands in its post's title.
+                    title: own(if e.post_type == PostType::Comment { &e.link_title } else { &e.title }),
                     num_comments: e.num_comments,
                     deleted: e.deleted,
                 };

@@ -15,8 +15,9 @@ const DEEPEST: usize = 128;
 pub(super) enum Found<'a> {
     /// A record: its kind where a listing says so, and its bytes.
     Record(Option<&'a str>, Range<usize>),
-    /// A place that stands for answers not in this file (`more`). Not a record.
-    Placeholder,
+    /// A place that stands for answers not in this file (`more`), with what it says of them.
+    /// Not a record.
+    Placeholder(Range<usize>),
     /// A tree too deep to follow.
     TooDeep(Range<usize>),
     /// Text that is no JSON value.
@@ -48,7 +49,7 @@ pub(super) fn things<'a>(unit: &'a str, each: &mut dyn FnMut(Found<'a>)) {
         match b[at.start] {
             b'[' => push_reversed(&mut stack, depth + 1, elements(b, at.start)),
             b'{' => match wrapped(unit, at.start) {
-                Some(("more", _)) => each(Found::Placeholder),
+                Some(("more", data)) => each(Found::Placeholder(data)),
                 Some(("Listing", data)) => match child(b, &data, "children") {
                     Some(children) if b[children.start] == b'[' => {
                         push_reversed(&mut stack, depth + 1, elements(b, children.start));
@@ -119,7 +120,7 @@ mod tests {
         things(unit, &mut |f| {
             out.push(match f {
                 Found::Record(kind, at) => format!("{} {}", kind.unwrap_or("-"), &unit[at]),
-                Found::Placeholder => "more".to_string(),
+                Found::Placeholder(_) => "more".to_string(),
                 Found::TooDeep(_) => "too deep".to_string(),
                 Found::Broken(at) => format!("broken {}", &unit[at]),
             })

@@ -294,7 +294,7 @@ impl Reading<'_> {
                     }
                     (Reject::new("oversized", format!("{} bytes", at.len())), at)
                 }
-                Found::Placeholder => {
+                Found::Placeholder(_) => {
                     self.capture.counts_mut().placeholders += 1;
                     continue;
                 }

@@ -26,12 +26,22 @@ mod files_units;
 mod forgotten;
 mod net;
 mod quarantine;
+mod reddit;
+mod reddit_api;
+mod reddit_info;
+mod reddit_pages;
+mod reddit_token;
+mod reddit_tree;
 pub mod sample;
 mod sample_capture;
 mod splice;
 
 #[cfg(test)]
 mod files_tests;
+#[cfg(test)]
+mod reddit_pages_tests;
+#[cfg(test)]
+mod reddit_tests;
 
 pub use adapter::{AuthorRule, Privacy, Redactor, Reject};
 pub use adapter_generic::{ColumnExpr, Field, GenericMap, MapProblem};
@@ -45,7 +55,9 @@ pub use files_capture::{Captured, capture_file};
 pub use files_observe::observe;
 pub use files_read::{content_hash, read_at};
 pub use forgotten::{Forgotten, Remains, Rewritten, Tombstone, rewrite};
-pub use net::{Cursor, Gone, Held, Intake, Learn, Net, Reach, Reached, Stream, network_version};
+pub use net::{Cursor, Gone, Held, Intake, Learn, Net, Owed, Reach, Reached, Stream, network_version};
 pub use quarantine::{Quarantined, Quarantines, read_quarantine};
+pub use reddit::{RedditComments, RedditDef, is_subreddit_name, read_reddit};
+pub use reddit_token::TokenStore;
 pub use sample::{ADAPTER_VERSION as SAMPLE_VERSION, SampleDef};
 pub use sample_capture::{privacy_version, sample_day, sample_day_version, sample_platforms};

@@ -146,6 +146,25 @@ pub struct Cursor {
     /// Validator of the last answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// Up to here everything that can be reached was seen, milliseconds since 1970 UTC. Earlier
+    /// than the end of what is covered while a reading that failed left a gap to be filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joined_ms: Option<i64>,
+    /// What a reading could not finish: posts whose comments are still to be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+}
+
+/// A post whose comments could not be read yet.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Owed {
+    /// Its id at the site.
+    pub id: String,
+    /// Its creation, milliseconds since 1970 UTC.
+    pub created_ms: i64,
+    /// How often it was tried.
+    pub tries: u32,
 }
 
 /// What is remembered of one stream between readings. JSON in the lake.
