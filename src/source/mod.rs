@@ -10,6 +10,7 @@
 //! here blocks on disk or computes for long: call it on a thread of its own.
 
 mod adapter;
+mod adapter_feed;
 mod adapter_generic;
 mod adapter_reddit;
 mod adapter_things;
@@ -17,12 +18,15 @@ mod capture;
 mod capture_index;
 mod capture_spool;
 mod encode;
+mod feed;
+mod fetch;
 mod files;
 mod files_capture;
 mod files_observe;
 mod files_read;
 mod files_units;
 mod net;
+mod plain_text;
 mod quarantine;
 pub mod sample;
 mod sample_capture;
@@ -37,6 +41,8 @@ pub use capture::{Capture, CaptureContext, CaptureOutput, Counts, Place, SourceE
 pub use capture_index::KnownIndex;
 pub use capture_spool::SpoolObject;
 pub use encode::encode_line;
+pub use feed::{FeedDef, read_feed};
+pub use fetch::Net;
 pub use files::{Covered, FileFormat, FileRecord, FilesDef, FilesObservation};
 pub use files_capture::{Captured, capture_file};
 pub use files_observe::observe;
