@@ -91,12 +91,7 @@ fn looks_like_html(body: &[u8]) -> bool {
     [&b"<!doctype html"[..], b"<html"].iter().any(|word| memchr::memmem::find(&head, word).is_some())
 }
 
-fn xml_feed(
-    body: &[u8],
-    decoded: Option<String>,
-    url: &Url,
-    redactor: &Redactor,
-) -> Result<Feed, NoFeed> {
+fn xml_feed(body: &[u8], decoded: Option<String>, url: &Url, redactor: &Redactor) -> Result<Feed, NoFeed> {
     let wide = body.starts_with(b"\xFE\xFF") || body.starts_with(b"\xFF\xFE");
     let body = match (named_encoding(body).as_deref(), decoded) {
         _ if std::str::from_utf8(body).is_ok() || wide => Cow::Borrowed(body),
@@ -284,7 +279,8 @@ fn xml_item(entry: Entry, url: &Url, redactor: &Redactor) -> Item {
         .find(|link| link.rel.as_deref().is_none_or(|rel| rel == "alternate"))
         .and_then(|link| web_link(&link.href, Some(url)));
     let author = entry.authors.first().and_then(|a| a.name.clone().or_else(|| a.email.clone()));
-    let author = author.map(|name| name.trim().trim_start_matches("/u/").to_string()).filter(|a| !a.is_empty());
+    let author =
+        author.map(|name| name.trim().trim_start_matches("/u/").to_string()).filter(|a| !a.is_empty());
     let category = entry.categories.first().map(|c| c.term.clone());
     let mut title = entry.title.map(part);
     let content = entry.content.and_then(|content| {
@@ -405,8 +401,13 @@ fn of_value(json: Option<&str>) -> Value {
 
 /// The first author's name.
 fn person(authors: &Value, author: &Value) -> Option<String> {
-    let name = |p: &Value| p.get("name").and_then(Value::as_str).or(p.as_str()).map(str::trim).map(str::to_string);
-    authors.as_array().and_then(|all| all.iter().find_map(name)).or_else(|| name(author)).filter(|n| !n.is_empty())
+    let name =
+        |p: &Value| p.get("name").and_then(Value::as_str).or(p.as_str()).map(str::trim).map(str::to_string);
+    authors
+        .as_array()
+        .and_then(|all| all.iter().find_map(name))
+        .or_else(|| name(author))
+        .filter(|n| !n.is_empty())
 }
 
 fn json_item(raw: &str, url: &Url, feed_author: &Option<String>, redactor: &Redactor) -> Item {

@@ -75,7 +75,11 @@ impl FeedDef {
     /// The streams with their URLs. A query may hold a secret, so that a short hash stands for
     /// it in the name.
     pub fn streams(&self) -> BTreeMap<String, Url> {
-        self.urls.iter().filter_map(|text| Url::parse(text).ok()).map(|url| (stream_name(&url), url)).collect()
+        self.urls
+            .iter()
+            .filter_map(|text| Url::parse(text).ok())
+            .map(|url| (stream_name(&url), url))
+            .collect()
     }
 }
 
@@ -184,7 +188,8 @@ pub fn read_feed(
     let early = match before.seen_until() {
         Some(_) if !joined && shown.is_empty() => {
             // What it showed before is still what the next reading must join.
-            let cursor = Cursor { newest: before.cursor.newest.clone(), newest_ms: before.cursor.newest_ms, ..cursor };
+            let cursor =
+                Cursor { newest: before.cursor.newest.clone(), newest_ms: before.cursor.newest_ms, ..cursor };
             let early = Early::new(Reach::Partial, "the feed shows no entries, but did before");
             return Ok(progress.reached(fetcher.requests(), None, cursor, Some(early)));
         }

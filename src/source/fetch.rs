@@ -81,6 +81,11 @@ impl<'a> Fetcher<'a> {
 
     /// The answer if it is one to read: 200 to 299, or 304.
     pub(super) fn send(&self, request: Request) -> Result<Response, Stopped> {
+        judged(self.send_any(request)?)
+    }
+
+    /// The answer, whatever its status.
+    pub(super) fn send_any(&self, request: Request) -> Result<Response, Stopped> {
         if self.net.stop.load(Ordering::Relaxed) {
             return Err(Stopped::Canceled);
         }
@@ -91,8 +96,13 @@ impl<'a> Fetcher<'a> {
         };
         match self.net.stop.load(Ordering::Relaxed) {
             true => Err(Stopped::Canceled),
-            false => judged(response),
+            false => Ok(response),
         }
+    }
+
+    /// The answer, if it is one to read.
+    pub(super) fn judge(&self, response: Response) -> Result<Response, Stopped> {
+        judged(response)
     }
 
     /// Whether robots.txt lets the URL be read. Keeps the host's requests as far apart as
@@ -183,7 +193,8 @@ pub(super) fn web_link(text: &str, base: Option<&Url>) -> Option<Url> {
         Some(base) => base.join(text).ok()?,
         None => Url::parse(text).ok()?,
     };
-    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+    let plain =
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
     (plain && url.host_str().is_some_and(|host| !host.is_empty())).then_some(url)
 }
 

@@ -15,7 +15,10 @@ const DEEPEST: usize = 512;
 /// The text of a fragment of HTML.
 pub(super) fn plain(html: &str) -> Result<String, Reject> {
     if html.len() > LONGEST {
-        return Err(Reject::new("oversized", format!("{} bytes of HTML; at most {LONGEST} are read", html.len())));
+        return Err(Reject::new(
+            "oversized",
+            format!("{} bytes of HTML; at most {LONGEST} are read", html.len()),
+        ));
     }
     if nests_deep(html) {
         return Err(Reject::new("too_deep", "HTML elements nested too deep"));
@@ -101,10 +104,42 @@ fn line_break(out: &mut String, always: bool) {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "address" | "article" | "aside" | "blockquote" | "body" | "dd" | "details" | "div" | "dl" | "dt"
-            | "figcaption" | "figure" | "footer" | "form" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "header"
-            | "hr" | "html" | "li" | "main" | "nav" | "ol" | "p" | "pre" | "section" | "summary" | "table"
-            | "td" | "th" | "tr" | "ul"
+        "address"
+            | "article"
+            | "aside"
+            | "blockquote"
+            | "body"
+            | "dd"
+            | "details"
+            | "div"
+            | "dl"
+            | "dt"
+            | "figcaption"
+            | "figure"
+            | "footer"
+            | "form"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "header"
+            | "hr"
+            | "html"
+            | "li"
+            | "main"
+            | "nav"
+            | "ol"
+            | "p"
+            | "pre"
+            | "section"
+            | "summary"
+            | "table"
+            | "td"
+            | "th"
+            | "tr"
+            | "ul"
     )
 }
 
@@ -146,8 +181,8 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 
 fn is_void(name: &[u8]) -> bool {
     const VOID: [&str; 14] = [
-        "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
-        "wbr",
+        "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
+        "track", "wbr",
     ];
     is_one_of(name, &VOID)
 }

@@ -18,3 +18,4 @@ mod purity;
 mod real_data;
 mod sample;
 mod signals;
+mod source_pages;
