@@ -873,9 +873,9 @@ fn a_damaged_parquet_file_is_said_and_its_good_rows_stay() {
     let map = GenericMap::new(
         "shop",
         PostType::Review,
-        [("native_id", "ID"), ("created_at", "at"), ("body", "text")],
+        [("native_id", "id"), ("created_at", "at"), ("body", "texts")],
     );
-    let mut project = Project::new(FileFormat::Generic(map.unwrap()));
+    let project = Project::new(FileFormat::Generic(map.unwrap()));
     project.write("in/a.parquet", &whole, "10:00:00");
     let failed = capture_file(
         &project.def,
@@ -887,7 +887,7 @@ fn a_damaged_parquet_file_is_said_and_its_good_rows_stay() {
         &AtomicBool::new(false),
     );
     assert!(
-        matches!(failed.unwrap_err(), SourceError::Column { column, meant: Some(meant), .. } if column == "ID" && meant == "id")
+        matches!(failed.unwrap_err(), SourceError::Column { column, meant: Some(meant), .. } if column == "texts" && meant == "text")
     );
 }
 
@@ -926,7 +926,7 @@ proptest! {
         let mut bytes = reviews();
         let at = at % bytes.len();
         bytes[at] ^= flip;
-        let mut project = Project::new(FileFormat::Generic(reviews_map()));
+        let project = Project::new(FileFormat::Generic(reviews_map()));
         project.write("in/a.parquet", &bytes, "10:00:00");
         let read = capture_file(
             &project.def, project.dir.path(), "in/a.parquet", &project.context,
