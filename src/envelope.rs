@@ -157,6 +157,44 @@ pub struct Envelope<'a> {
     pub raw: Text<'a>,
 }
 
+impl<'a> Envelope<'a> {
+    /// A capture that says nothing yet but what it is of: no text, no time, no numbers.
+    pub fn bare(
+        platform: impl Into<Text<'a>>,
+        source: impl Into<Text<'a>>,
+        native_id: impl Into<Text<'a>>,
+        post_type: PostType,
+        fetched_at: i64,
+        adapter_version: &'a str,
+    ) -> Self {
+        Self {
+            platform: platform.into(),
+            source: source.into(),
+            native_id: native_id.into(),
+            post_type,
+            channel: None,
+            created_at: None,
+            title: None,
+            body: None,
+            url: None,
+            author: None,
+            score: None,
+            num_comments: None,
+            rating: None,
+            parent_id: None,
+            link_title: None,
+            crosspost_parent: None,
+            edited_at: None,
+            deleted: false,
+            fetched_at,
+            locator: Text::default(),
+            seq: 0,
+            adapter_version: adapter_version.into(),
+            raw: Text::default(),
+        }
+    }
+}
+
 /// `YYYY-MM-DDTHH:MM:SS.mmmZ` of milliseconds since 1970 UTC.
 pub fn format_millis(ms: i64) -> String {
     match jiff::Timestamp::from_millisecond(ms) {

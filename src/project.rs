@@ -111,6 +111,7 @@ impl Project {
                 sql: &sql_facts,
                 words: &words,
                 adapter: &adapter_version,
+                source: &exec::source_problems,
                 provider: &|_| Embedded::version_hash(),
             };
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

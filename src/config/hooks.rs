@@ -16,6 +16,8 @@ pub struct Hooks<'a> {
     pub words: &'a dyn Fn(&[BrandDef], &Arc<SourceText>) -> WordFacts,
     /// The version of a source's adapter: another one maps every capture again.
     pub adapter: &'a dyn Fn(&SourceConfig, &PrivacyConfig) -> String,
+    /// What is wrong with a source that only its reader can tell (selectors), each in a sentence.
+    pub source: &'a dyn Fn(&SourceConfig) -> Vec<String>,
     /// The version of a provider's own tables, model and output columns.
     pub provider: &'a dyn Fn(Provider) -> [u8; 16],
 }

@@ -134,6 +134,8 @@ pub struct RedditConfig {
     pub client_id_env: String,
     /// The environment variable that holds the app's secret; none for an installed app.
     pub client_secret_env: Option<String>,
+    /// Tells installations of an installed app apart.
+    pub device_id: Option<String>,
     /// How the app names itself.
     pub user_agent: String,
     /// Subreddits, without `r/`.
@@ -188,7 +190,7 @@ pub struct AppStoreConfig {
 }
 
 /// A `crawl` source.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct CrawlConfig {
     /// The addresses to start from.
     pub urls: Vec<String>,

@@ -93,6 +93,11 @@ pub fn parse(texts: &Texts, choices: &Choices, hooks: &Hooks<'_>) -> Parsed {
     let chosen = choices.profile.as_deref();
     let tree = merged(&layers, &profiles, chosen);
     let draft = read(&tree, choices, true, &sink);
+    for source in &draft.sources {
+        for why in (hooks.source)(source) {
+            sink.at(&source.spot, error(format!("[sources.{}]: {why}", source.name)));
+        }
+    }
     let config = build::build(draft, texts, choices, hooks, pipelines.clone(), &sink);
     for name in known.into_iter().filter(|n| Some(*n) != chosen) {
         let own = Sink::new(pipelines.clone());

@@ -14,18 +14,8 @@ const APPLE: &str = "https://itunes.apple.com";
 const DAY_AND_A_HALF_MS: i64 = 36 * 3_600_000;
 
 /// What a crawl may find in an element.
-const CRAWL_FIELDS: [&str; 10] = [
-    "native_id",
-    "title",
-    "body",
-    "url",
-    "author",
-    "created_at",
-    "score",
-    "num_comments",
-    "rating",
-    "channel",
-];
+const CRAWL_FIELDS: [&str; 9] =
+    ["native_id", "title", "body", "url", "author", "created_at", "score", "num_comments", "channel"];
 
 /// Keys that every network source has: `every` and `allow_hosts`.
 pub(super) fn common(f: &mut Fields<'_>, type_name: &str) -> (i64, Vec<String>) {
@@ -89,6 +79,15 @@ pub(super) fn reddit(f: &mut Fields<'_>, hosts: &mut Vec<String>) -> SourceKind 
     let client_id_env = f.env_name("client_id_env").unwrap_or_default();
     f.need("client_id_env", "the environment variable that holds the app's id");
     let client_secret_env = f.env_name("client_secret_env");
+    let device_id = f.text("device_id");
+    if let Some(id) = device_id.as_ref().filter(|id| !(20..=30).contains(&id.value.len())) {
+        f.sink().at(
+            &id.spot,
+            error(format!("`{}` has 20 to 30 characters", f.path_of("device_id")))
+                .help("any text that is yours alone; it tells installations of an installed app apart"),
+        );
+    }
+    let device_id = device_id.map(|id| id.value);
     let user_agent = f.string("user_agent").unwrap_or_default();
     f.need("user_agent", "Reddit asks for one: \"linux:rxpulse:0.1 (by /u/your_name)\"");
     let subreddits = subreddits(f);
@@ -111,6 +110,7 @@ pub(super) fn reddit(f: &mut Fields<'_>, hosts: &mut Vec<String>) -> SourceKind 
     SourceKind::Reddit(RedditConfig {
         client_id_env,
         client_secret_env,
+        device_id,
         user_agent,
         subreddits,
         queries,
@@ -213,16 +213,14 @@ pub(super) fn crawl(f: &mut Fields<'_>, at: &Spot) -> SourceKind {
                 _ => table.wrong(&entry.node, &entry.key, "a CSS selector, with @attribute for an attribute"),
             }
         }
-        for needed in ["native_id", "created_at"] {
-            if !table.all().iter().any(|e| e.key == needed)
-                && let Some(at) = f.entry_at("fields")
-            {
-                f.sink().at(
-                    &at,
-                    error(format!("`{}` lacks `{needed}`", f.path_of("fields")))
-                        .help("a post needs an id of its own and the time it was written"),
-                );
-            }
+        if !table.all().iter().any(|e| e.key == "created_at")
+            && let Some(at) = f.entry_at("fields")
+        {
+            f.sink().at(
+                &at,
+                error(format!("`{}` lacks `created_at`", f.path_of("fields")))
+                    .help("a post needs the time it was written: created_at = \"time@datetime\""),
+            );
         }
     }
     let next = f.text("next");

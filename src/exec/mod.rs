@@ -21,7 +21,7 @@ mod world;
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
-pub use network::{Clients, REQUESTS};
+pub use network::{Clients, REQUESTS, source_problems};
 pub use resources::{AssetShape, FilesCache, Resources, is_feedback};
 pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms, run, targets};
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};

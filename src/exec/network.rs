@@ -12,13 +12,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::classify::{Scratch, norm, unescape};
-use crate::config::{SourceConfig, SourceKind};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::{RedditComments as Declared, SourceConfig, SourceKind};
 use crate::engine::Progress;
 use crate::envelope::{Envelope, PostType};
 use crate::graph::{CaptureReason, Day, DayRange, Window};
 use crate::http::{AddressRule, BlockingClient, Call, Client, ClientOptions, Robots};
 use crate::source::{
-    ArchiveDef, CaptureContext, Held, Intake, KnownIndex, Net, Reach, Reached, SourceError, Stream,
+    AppStoreDef, ArchiveDef, CaptureContext, CrawlDef, CrawlFields, FeedDef, Held, Intake, KnownIndex, Net,
+    Reach, Reached, RedditComments, RedditDef, SourceError, Stream, TokenStore,
 };
 
 use super::capture::{CaptureDone, CaptureJob, DayCommit, commit, failed, observe, published, source_failed};
@@ -33,6 +36,8 @@ pub const REQUESTS: &str = "source_requests";
 /// configuration names, and no other's.
 #[derive(Default)]
 pub struct Clients {
+    /// Tokens of Reddit's API, kept as long as the process.
+    tokens: TokenStore,
     made: Mutex<HashMap<String, (Client, Robots)>>,
 }
 
@@ -60,20 +65,156 @@ impl Clients {
     }
 }
 
-/// The streams of a source that is read again and again, in the order in which they are read.
-pub fn streams(source: &SourceConfig) -> Vec<String> {
-    match &source.kind {
-        SourceKind::Feed(feed) => feed.urls.clone(),
-        SourceKind::AppStore(app) => app.countries.clone(),
-        SourceKind::Crawl(crawl) => crawl.urls.clone(),
-        _ => Vec::new(),
-    }
+/// A declared network source, ready to read.
+pub enum NetworkDef {
+    /// Reddit's API, and the variable with its app's id.
+    Reddit(Box<RedditDef>, String),
+    /// An archive's API.
+    Archive(ArchiveDef),
+    /// Feeds.
+    Feed(FeedDef),
+    /// Apple's reviews.
+    AppStore(AppStoreDef),
+    /// Pages.
+    Crawl(Box<CrawlDef>),
 }
 
-/// Whether a stream says something about which days were reached; those that only look again
-/// at what is known do not.
-fn counts(_source: &SourceConfig, _stream: &str) -> bool {
-    true
+/// A declared network source, ready to read; `None` for others, and for an archive of dumps
+/// only. Secrets are read from the environment.
+pub fn def(source: &SourceConfig) -> Option<NetworkDef> {
+    let secret = |name: &str| SecretString::from(std::env::var(name).unwrap_or_default());
+    let platform = source.platform.clone().unwrap_or_default();
+    Some(match &source.kind {
+        SourceKind::Files(_) | SourceKind::Sample(_) => return None,
+        SourceKind::Reddit(c) => {
+            let client_secret = c.client_secret_env.as_deref().map(secret).unwrap_or_default();
+            let comments = match c.comments {
+                Declared::None => RedditComments::None,
+                Declared::MatchedPosts => RedditComments::MatchedPosts,
+                Declared::Stream => RedditComments::Stream,
+            };
+            let def = RedditDef {
+                device_id: c.device_id.clone(),
+                subreddits: c.subreddits.clone(),
+                queries: c.queries.clone(),
+                search_site: !c.search_in_subreddits,
+                search_in_subreddits: c.search_in_subreddits,
+                comments,
+                base_url: c.base_url.clone(),
+                token_url: c.token_url.clone(),
+                settle_ms: source.settle_ms,
+                sweep_days: u16::try_from(c.sweep_days).unwrap_or(u16::MAX),
+                ..RedditDef::new(&source.name, secret(&c.client_id_env), client_secret, &c.user_agent)
+            };
+            NetworkDef::Reddit(Box::new(def), c.client_id_env.clone())
+        }
+        SourceKind::Archive(archive) => NetworkDef::Archive(ArchiveDef {
+            name: source.name.clone(),
+            subreddits: archive.subreddits.clone(),
+            comments: archive.comments,
+            base_url: archive.base_url.clone()?,
+        }),
+        SourceKind::Feed(feed) => NetworkDef::Feed(FeedDef {
+            channel: feed.channel.clone(),
+            ..FeedDef::new(&source.name, &platform, &feed.urls)
+        }),
+        SourceKind::AppStore(app) => NetworkDef::AppStore(AppStoreDef {
+            base_url: app.base_url.clone(),
+            ..AppStoreDef::new(&source.name, &app.app_id, &app.countries)
+        }),
+        SourceKind::Crawl(c) => {
+            let field = |name: &str| {
+                c.fields.iter().find(|(field, _)| field == name).map(|(_, place)| place.value.clone())
+            };
+            let fields = CrawlFields {
+                title: field("title"),
+                body: field("body"),
+                url: field("url"),
+                id: field("native_id"),
+                created_at: field("created_at").unwrap_or_default(),
+                author: field("author"),
+                score: field("score"),
+                num_comments: field("num_comments"),
+                channel: field("channel"),
+            };
+            NetworkDef::Crawl(Box::new(CrawlDef {
+                channel: c.channel.clone(),
+                next: c.next.as_ref().map(|n| n.value.clone()),
+                max_pages: c.max_pages,
+                delay_ms: u64::try_from(c.delay_ms).unwrap_or_default(),
+                ..CrawlDef::new(&source.name, &platform, &c.urls, &c.item.value, fields)
+            }))
+        }
+    })
+}
+
+/// What is wrong with a declared source that only its reader can tell, each in a sentence.
+pub fn source_problems(source: &SourceConfig) -> Vec<String> {
+    def(source).map(|def| def.problems()).unwrap_or_default()
+}
+
+impl NetworkDef {
+    /// The streams that are read again and again, in the order in which they are best read. The
+    /// archive has none: it is asked for days.
+    pub fn streams(&self) -> Vec<String> {
+        match self {
+            NetworkDef::Reddit(def, _) => def.streams(),
+            NetworkDef::Archive(_) => Vec::new(),
+            NetworkDef::Feed(def) => def.streams().into_keys().collect(),
+            NetworkDef::AppStore(def) => def.streams(),
+            NetworkDef::Crawl(def) => def.streams().into_keys().collect(),
+        }
+    }
+
+    /// Whether a stream says something about which days were reached; those that only look
+    /// again at what is known do not.
+    fn covers_days(&self, stream: &str) -> bool {
+        !matches!(self, NetworkDef::Reddit(..)) || RedditDef::covers_days(stream)
+    }
+
+    /// How often a stream is read, milliseconds.
+    fn every_ms(&self, stream: &str, every_ms: i64) -> i64 {
+        match self {
+            NetworkDef::Reddit(..) => RedditDef::every_ms(stream, every_ms),
+            _ => every_ms,
+        }
+    }
+
+    /// What is wrong with it, each in a sentence.
+    fn problems(&self) -> Vec<String> {
+        match self {
+            NetworkDef::Reddit(..) | NetworkDef::Archive(_) => Vec::new(),
+            NetworkDef::Feed(def) => def.problems(),
+            NetworkDef::AppStore(def) => def.problems(),
+            NetworkDef::Crawl(def) => def.problems(),
+        }
+    }
+
+    /// The one place that knows which source reads what.
+    fn read(
+        &self,
+        window: &Window,
+        before: &Stream,
+        net: &Net<'_>,
+        tokens: &TokenStore,
+        intake: &mut Intake<'_>,
+    ) -> Result<Reached, SourceError> {
+        match self {
+            NetworkDef::Reddit(def, variable) => {
+                if def.client_id.expose_secret().is_empty() {
+                    return Ok(Reached::blocked(format!("${variable} is not set")));
+                }
+                crate::source::read_reddit(def, &window.id, before, net, tokens, intake)
+            }
+            NetworkDef::Archive(def) => match window.id.parse::<Day>() {
+                Ok(day) => crate::source::read_day(def, day, net, intake),
+                Err(_) => Ok(Reached::blocked(format!("`{}` is not a day", window.id))),
+            },
+            NetworkDef::Feed(def) => crate::source::read_feed(def, &window.id, before, net, intake),
+            NetworkDef::AppStore(def) => crate::source::read_app_store(def, &window.id, before, net, intake),
+            NetworkDef::Crawl(def) => crate::source::read_crawl(def, &window.id, before, net, intake),
+        }
+    }
 }
 
 /// The windows whose time has come.
@@ -86,10 +227,11 @@ pub fn due(
 ) -> Vec<Window> {
     let now = sight.now_ms;
     let newest = memory.map(Memory::streams).unwrap_or_default();
+    let Some(def) = def(source) else { return Vec::new() };
     // After this nothing new can belong to the project's days.
     let closes = context.end.map(|end| context.day_bounds(end).1.saturating_add(source.settle_ms));
     let mut out = Vec::new();
-    for stream in streams(source) {
+    for stream in def.streams() {
         let before = newest.get(stream.as_str());
         let reason = match before {
             None => CaptureReason::New,
@@ -118,8 +260,9 @@ pub fn reach(
 ) -> (Reach, Option<String>) {
     let (start, end) = context.day_bounds(day);
     let newest = memory.streams();
+    let Some(def) = def(source) else { return (Reach::Partial, Some("not captured yet".into())) };
     let mut worst = (Reach::Complete, None);
-    for name in streams(source).iter().filter(|s| counts(source, s)) {
+    for name in def.streams().iter().filter(|s| def.covers_days(s)) {
         let one = match newest.get(name.as_str()) {
             None => (Reach::Partial, Some("not captured yet".to_string())),
             Some(s) if s.covers(start, end) => continue,
@@ -137,17 +280,6 @@ pub fn reach(
         }
     }
     worst
-}
-
-/// The archive, as it is asked for days.
-pub fn archive_def(source: &SourceConfig) -> Option<ArchiveDef> {
-    let SourceKind::Archive(archive) = &source.kind else { return None };
-    Some(ArchiveDef {
-        name: source.name.clone(),
-        subreddits: archive.subreddits.clone(),
-        comments: archive.comments,
-        base_url: archive.base_url.clone()?,
-    })
 }
 
 /// Reads one stream, and publishes what it holds.
@@ -191,7 +323,8 @@ pub fn read(
     }
     let manifests = commit(res, job, source, days, cancel)?;
     let mut stream = job.stream.clone().unwrap_or_default();
-    stream.apply(&reached, job.now_ms, source.every_ms);
+    let every_ms = def(source).map_or(0, |d| d.every_ms(&job.window.id, source.every_ms));
+    stream.apply(&reached, job.now_ms, every_ms);
     let bytes = requested.iter().map(|c| c.body_bytes).sum();
     log_requests(res, source, job, &requested)?;
     let set_aside = output.quarantine.read().map_err(failed)?;
@@ -244,21 +377,8 @@ fn ask(
     let held = |days: DayRange| held(res, job, source, days);
     let net = Net { client: &client, robots: &robots, stop: cancel, matches: &matches, held: &held };
     let before = job.stream.clone().unwrap_or_default();
-    read_stream(source, &job.window, &before, &net, intake).map_err(source_failed)
-}
-
-/// The one place that knows which source reads what.
-fn read_stream(
-    source: &SourceConfig,
-    window: &Window,
-    _before: &Stream,
-    net: &Net<'_>,
-    intake: &mut Intake<'_>,
-) -> Result<Reached, SourceError> {
-    match (&source.kind, archive_def(source), window.id.parse::<Day>()) {
-        (SourceKind::Archive(_), Some(def), Ok(day)) => crate::source::read_day(&def, day, net, intake),
-        _ => Err(SourceError::Spool(std::io::Error::other(format!("nothing reads `{}`", window.id)))),
-    }
+    let def = def(source).ok_or_else(|| failed(format!("nothing reads `{}`", job.window.id)))?;
+    def.read(&job.window, &before, &net, &res.clients.tokens, intake).map_err(source_failed)
 }
 
 /// The bronze objects of one day of a source.

@@ -26,6 +26,11 @@ impl BlockingClient {
         &self.client
     }
 
+    /// This client, telling `observer` of each call as well. See [`Client::with_observer`].
+    pub fn with_observer(&self, observer: impl Fn(&super::Call) + Send + Sync + 'static) -> Self {
+        Self { client: self.client.clone().with_observer(observer), handle: self.handle.clone() }
+    }
+
     /// Sends a request and waits for its answer. See [`Client::send`].
     ///
     /// # Errors

@@ -33,7 +33,7 @@ mod error;
 mod exchange;
 #[cfg(test)]
 pub(crate) mod fake;
-mod hooks;
+pub(crate) mod hooks;
 mod options;
 mod rate;
 mod redirect;

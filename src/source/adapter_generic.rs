@@ -265,7 +265,7 @@ pub(super) fn map<'a>(
 /// A moment in any of the forms that exports use: seconds or milliseconds since 1970,
 /// RFC 3339, RFC 2822, a date with or without a time of day. Without an offset it is in
 /// the project's time zone. Day-first and month-first dates are not guessed.
-fn moment(value: &Loose<'_>, zone: &TimeZone) -> Option<i64> {
+pub(super) fn moment(value: &Loose<'_>, zone: &TimeZone) -> Option<i64> {
     let number = |n: f64| {
         if n.abs() >= 1e11 {
             (n.is_finite() && n.abs() < 1e15).then(|| n.round() as i64).and_then(in_years)

@@ -105,7 +105,8 @@ fn wrapped(unit: &str, at: usize) -> Option<(&str, Range<usize>)> {
     Some((kind?, data?))
 }
 
-fn child(b: &[u8], object: &Range<usize>, name: &str) -> Option<Range<usize>> {
+/// The value of a key of the object that opens where `object` begins.
+pub(super) fn child(b: &[u8], object: &Range<usize>, name: &str) -> Option<Range<usize>> {
     entries(b, object.start).filter(|(key, _)| key_is(b, key, name)).last().map(|(_, value)| value)
 }
 

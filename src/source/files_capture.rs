@@ -22,7 +22,8 @@ use super::capture_spool::SpoolObject;
 use super::encode;
 use super::files::{FileFormat, FileRecord, FilesDef};
 use super::files_observe::mtime_ns;
-use super::files_read::{Compression, Content};
+use super::files_parquet::{Next, Rows};
+use super::files_read::{Compression, Content, hash_open};
 use super::files_units::{Ending, Shape, Unit, Units, sniff};
 use super::net::Gone;
 use super::quarantine::Quarantines;
@@ -60,16 +61,11 @@ pub fn capture_file(
     cancel: &AtomicBool,
 ) -> Result<Captured, SourceError> {
     let failed = |error| SourceError::Io { path: locator.to_string(), error };
-    let file = File::open(root.join(locator)).map_err(failed)?;
+    let mut file = File::open(root.join(locator)).map_err(failed)?;
     // Before the content: a file that is written meanwhile looks changed next time.
     let meta = file.metadata().map_err(failed)?;
     let modified = mtime_ns(&meta);
-    let content = Content::open(file).map_err(failed)?;
-    let compression = content.compression;
-    let tabular = matches!(def.format, FileFormat::Generic(_));
     let extension = extension(locator);
-    let mut units =
-        Units::new(content, def.max_record_bytes, Some(cancel), |head| sniff(head, tabular, &extension));
     let redactor = Redactor::new(&context.privacy);
     let facts = FileFacts {
         source: &def.name,
@@ -89,6 +85,16 @@ pub fn capture_file(
         replies: Finder::new(b"\"replies\""),
         crossposts: Finder::new(b"\"crosspost_parent_list\""),
     };
+    if extension == "parquet" {
+        let (hash, size) = hash_open(&mut file).map_err(failed)?;
+        let broken = reading.parquet(file, size, progress, cancel)?;
+        return reading.end(modified, hash, size, "parquet".to_string(), broken);
+    }
+    let content = Content::open(file).map_err(failed)?;
+    let compression = content.compression;
+    let tabular = matches!(def.format, FileFormat::Generic(_));
+    let mut units =
+        Units::new(content, def.max_record_bytes, Some(cancel), |head| sniff(head, tabular, &extension));
     let shape = units.shape();
     let waits =
         compression == Compression::Plain && context.now_ms.saturating_sub(facts.modified_ms) <= GROWS_MS;
@@ -135,27 +141,7 @@ pub fn capture_file(
     }
     let (hash, size) = units.source.finish().map_err(failed)?;
     progress(size);
-    let CaptureOutput { counts, objects, quarantine, gone, span } = reading.capture.finish()?;
-    debug_assert!(counts.adds_up());
-    let record = FileRecord {
-        locator: locator.to_string(),
-        bytes: size,
-        mtime_ns: modified,
-        content: hash.to_string(),
-        adapter: def.version(&context.privacy),
-        start: context.start,
-        end: context.end,
-        counts,
-        first_day: span.good.map(|(first, _)| first),
-        last_day: span.good.map(|(_, last)| last),
-        seen_days: span.any,
-        future_from: span.future_from,
-        days_held: objects.len() as u64,
-        at_ms: context.now_ms,
-        format: format_name(shape, compression),
-        broken,
-    };
-    Ok(Captured { record, objects, quarantine, gone })
+    reading.end(modified, hash.to_string(), size, format_name(shape, compression), broken)
 }
 
 fn extension(locator: &str) -> String {
@@ -202,6 +188,99 @@ impl Reading<'_> {
         let only = &self.def.only_channels;
         let channel = e.channel.as_ref().map(|c| c.as_str().to_ascii_lowercase());
         !only.is_empty() && !channel.is_some_and(|c| only.contains(&c))
+    }
+
+    /// What the reading produced.
+    fn end(
+        self,
+        mtime_ns: i64,
+        content: String,
+        bytes: u64,
+        format: String,
+        broken: Option<String>,
+    ) -> Result<Captured, SourceError> {
+        let CaptureOutput { counts, objects, quarantine, gone, span } = self.capture.finish()?;
+        debug_assert!(counts.adds_up());
+        let record = FileRecord {
+            locator: self.facts.locator.to_string(),
+            bytes,
+            mtime_ns,
+            content,
+            adapter: self.def.version(&self.context.privacy),
+            start: self.context.start,
+            end: self.context.end,
+            counts,
+            first_day: span.good.map(|(first, _)| first),
+            last_day: span.good.map(|(_, last)| last),
+            seen_days: span.any,
+            future_from: span.future_from,
+            days_held: objects.len() as u64,
+            at_ms: self.context.now_ms,
+            format,
+            broken,
+        };
+        Ok(Captured { record, objects, quarantine, gone })
+    }
+
+    /// Reads the rows of a Parquet file; says why it ended early, if it did.
+    fn parquet(
+        &mut self,
+        file: File,
+        size: u64,
+        progress: &mut dyn FnMut(u64),
+        cancel: &AtomicBool,
+    ) -> Result<Option<String>, SourceError> {
+        let mut rows = match Rows::open(file, self.def.format == FileFormat::Reddit) {
+            Ok(rows) => rows,
+            Err(why) => return self.parquet_ends(0, None, &why).map(Some),
+        };
+        if let FileFormat::Generic(map) = &self.def.format {
+            check_columns(map, rows.names(), true, self.facts.locator)?;
+        }
+        let mut row = Vec::new();
+        let mut read = 0u64;
+        loop {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(SourceError::Canceled);
+            }
+            let reject = match rows.next(&mut row) {
+                Ok(Next::Row) if row.len() > self.def.max_record_bytes => {
+                    let most = self.def.max_record_bytes;
+                    Some(Reject::new("oversized", format!("{} bytes; at most {most} are read", row.len())))
+                }
+                Ok(Next::Row) => None,
+                Ok(Next::Refused(reject)) => Some(reject),
+                Ok(Next::End) if read < rows.total => {
+                    return self.parquet_ends(read, Some(rows.total), "rows are missing").map(Some);
+                }
+                Ok(Next::End) => break,
+                Err(why) => return self.parquet_ends(read, Some(rows.total), &why).map(Some),
+            };
+            read += 1;
+            let unit = Unit::row(row.len());
+            match reject {
+                Some(reject) => self.set_aside(&reject, &unit, &row[..row.len().min(4096)])?,
+                None => self.unit(Shape::Lines, &unit, &row)?,
+            }
+            if read.is_multiple_of(1024) {
+                progress((u128::from(size) * u128::from(read) / u128::from(rows.total.max(1))) as u64);
+            }
+        }
+        progress(size);
+        Ok(None)
+    }
+
+    /// Sets aside what a damaged Parquet file does not give.
+    fn parquet_ends(&mut self, read: u64, total: Option<u64>, why: &str) -> Result<String, SourceError> {
+        let place = match total {
+            Some(total) => format!("after {read} of {total} rows"),
+            None => "before its first row".to_string(),
+        };
+        let broken = format!("the Parquet content is broken {place}: {why}");
+        let reject = Reject::new("truncated", broken.as_str());
+        let at = Place { seq: self.next_seq(), line: 0, offset: 0, length: 0, bytes: b"" };
+        self.capture.set_aside(&reject, &at, None)?;
+        Ok(broken)
     }
 
     fn next_seq(&mut self) -> u64 {
@@ -409,20 +488,32 @@ impl Reading<'_> {
     }
 
     fn check_header(&self, map: &GenericMap) -> Result<(), SourceError> {
-        for (field, column) in map.columns() {
-            if !self.row.header.iter().any(|h| h == column) {
-                let names = || self.row.header.iter().map(String::as_str);
-                return Err(SourceError::Column {
-                    locator: self.facts.locator.to_string(),
-                    column: column.to_string(),
-                    field: field.as_str(),
-                    header: names().collect::<Vec<_>>().join(", ").chars().take(300).collect(),
-                    meant: did_you_mean(column, names()).map(str::to_string),
-                });
-            }
-        }
-        Ok(())
+        check_columns(map, &self.row.header, false, self.facts.locator)
     }
+}
+
+/// A mapped column that is missing would leave its field empty in every record.
+/// `nested`: `a.b` may look into a column `a`.
+fn check_columns(
+    map: &GenericMap,
+    header: &[String],
+    nested: bool,
+    locator: &str,
+) -> Result<(), SourceError> {
+    for (field, column) in map.columns() {
+        let outer = column.split_once('.').map(|(outer, _)| outer).filter(|_| nested);
+        if !header.iter().any(|h| h == column || Some(h.as_str()) == outer) {
+            let names = || header.iter().map(String::as_str);
+            return Err(SourceError::Column {
+                locator: locator.to_string(),
+                column: column.to_string(),
+                field: field.as_str(),
+                header: names().collect::<Vec<_>>().join(", ").chars().take(300).collect(),
+                meant: did_you_mean(column, names()).map(str::to_string),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn place<'a>(seq: u64, unit: &Unit, from: usize, record: &'a str) -> Place<'a> {

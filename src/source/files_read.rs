@@ -132,14 +132,20 @@ impl Read for Content {
 
 /// The first 128 bits of the BLAKE3 hash of a file's bytes, hexadecimal.
 pub(super) fn hash_file(path: &Path) -> io::Result<String> {
+    hash_open(&mut File::open(path)?).map(|(hash, _)| hash)
+}
+
+/// The same of an open file, from where it stands to its end; and how many bytes these are.
+pub(super) fn hash_open(file: &mut File) -> io::Result<(String, u64)> {
     let mut hasher = blake3::Hasher::new();
-    let mut file = File::open(path)?;
+    let mut bytes = 0;
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(crate::graph::DataVersion::finish(&hasher).to_string()),
+            Ok(0) => return Ok((crate::graph::DataVersion::finish(&hasher).to_string(), bytes)),
             Ok(count) => {
                 hasher.update(&buffer[..count]);
+                bytes += count as u64;
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),

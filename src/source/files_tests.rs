@@ -754,3 +754,190 @@ proptest! {
         }
     }
 }
+
+/// Parquet of one batch with a few rows a group.
+fn parquet(columns: Vec<(&str, datafusion::arrow::array::ArrayRef)>) -> Vec<u8> {
+    use datafusion::arrow::record_batch::RecordBatch;
+    use datafusion::parquet::arrow::ArrowWriter;
+    use datafusion::parquet::file::properties::WriterProperties;
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let few = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(few)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn reviews_map() -> GenericMap {
+    GenericMap::new(
+        "shop",
+        PostType::Review,
+        [
+            ("native_id", "id"),
+            ("created_at", "at"),
+            ("body", "text"),
+            ("rating", "stars"),
+            ("author", "who"),
+            ("channel", "place.city"),
+        ],
+    )
+    .unwrap()
+}
+
+fn reviews() -> Vec<u8> {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::*;
+    use datafusion::arrow::datatypes::{DataType, Field, Int32Type};
+    let cities: ArrayRef = Arc::new(StringArray::from(vec!["Boston", "Provo", "Reno"]));
+    let nested = StructArray::from(vec![(Arc::new(Field::new("city", DataType::Utf8, true)), cities)]);
+    let tags =
+        ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+    let price =
+        Decimal128Array::from(vec![Some(1_250), None, Some(-1)]).with_precision_and_scale(10, 2).unwrap();
+    parquet(vec![
+        ("id", Arc::new(Int64Array::from(vec![11, 12, 13])) as ArrayRef),
+        (
+            "at",
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![
+                    1_793_527_200_000_000,
+                    1_793_527_200_123_456,
+                    1_793_620_000_000_000,
+                ])
+                .with_timezone("UTC"),
+            ),
+        ),
+        ("day", Arc::new(Date32Array::from(vec![Some(20_000), None, Some(0)]))),
+        ("local", Arc::new(TimestampMillisecondArray::from(vec![Some(0), None, Some(1_500)]))),
+        ("text", Arc::new(StringArray::from(vec![Some("one \"quoted\""), Some(""), None]))),
+        ("stars", Arc::new(Float32Array::from(vec![Some(4.3), Some(f32::NAN), None]))),
+        ("who", Arc::new(StringArray::from(vec!["Ann", "Bob", "Cy"]))),
+        ("place", Arc::new(nested)),
+        ("tags", Arc::new(tags)),
+        ("price", Arc::new(price)),
+        ("yes", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX, 1, 2]))),
+        ("bytes", Arc::new(BinaryArray::from(vec![&b"text"[..], b"\xff\x00", b""]))),
+    ])
+}
+
+#[test]
+fn parquet_rows_are_records() {
+    let mut project = Project::new(FileFormat::Generic(reviews_map()));
+    project.def.glob = vec!["in/*.parquet".to_string()];
+    let bytes = reviews();
+    project.write("in/a.parquet", &bytes, "10:00:00");
+    assert_eq!(project.observe().windows.len(), 1);
+    let captured = project.capture("in/a.parquet");
+    let record = &captured.record;
+    assert_eq!((record.format.as_str(), record.broken.as_deref()), ("parquet", None));
+    assert_eq!(
+        (record.counts.good, record.counts.quarantined_total(), record.bytes),
+        (2, 1, bytes.len() as u64)
+    );
+    assert_eq!(record.content, content_hash(project.dir.path(), "in/a.parquet").unwrap());
+    let set_aside = captured.quarantine.read().unwrap();
+    assert_eq!(
+        (set_aside[0].reason.as_str(), set_aside[0].seq, set_aside[0].line),
+        ("mistyped:rating", 2, 0)
+    );
+    assert!(!set_aside[0].sample.contains("Bob"), "{}", set_aside[0].sample);
+    let lines: Vec<String> = captured.objects.values().map(text_of).collect();
+    insta::assert_snapshot!(lines.concat());
+    // Nothing new: nothing is due, and a second reading writes nothing.
+    assert!(project.observe().windows.is_empty());
+    assert_eq!(project.capture("in/a.parquet").record.counts.captured, 0);
+}
+
+#[test]
+fn a_damaged_parquet_file_is_said_and_its_good_rows_stay() {
+    let whole = reviews();
+    for cut in [0, 3, 4, whole.len() / 2, whole.len() - 1] {
+        let mut project = Project::new(FileFormat::Generic(reviews_map()));
+        project.write("in/a.parquet", &whole[..cut], "10:00:00");
+        let record = project.capture("in/a.parquet").record;
+        assert!(record.broken.is_some(), "cut at {cut}");
+        assert_eq!(record.counts.quarantined.get("truncated"), Some(&1), "cut at {cut}");
+    }
+    // Bytes of the second group are changed: the first one is read.
+    let at = (whole.len() * 45 / 100..whole.len() * 60 / 100).collect::<Vec<_>>();
+    let mut project = Project::new(FileFormat::Generic(reviews_map()));
+    let mut bytes = whole.clone();
+    for i in at {
+        bytes[i] = 0xff;
+    }
+    project.write("in/a.parquet", &bytes, "10:00:00");
+    let record = project.capture("in/a.parquet").record;
+    let counts = &record.counts;
+    assert!(record.broken.is_some() && counts.quarantined["truncated"] == 1, "{record:?}");
+    // A wrong column map is a mistake of the configuration, not of the file.
+    let map = GenericMap::new(
+        "shop",
+        PostType::Review,
+        [("native_id", "id"), ("created_at", "at"), ("body", "texts")],
+    );
+    let project = Project::new(FileFormat::Generic(map.unwrap()));
+    project.write("in/a.parquet", &whole, "10:00:00");
+    let failed = capture_file(
+        &project.def,
+        project.dir.path(),
+        "in/a.parquet",
+        &project.context,
+        KnownIndex::default(),
+        &mut |_| {},
+        &AtomicBool::new(false),
+    );
+    assert!(
+        matches!(failed.unwrap_err(), SourceError::Column { column, meant: Some(meant), .. } if column == "texts" && meant == "text")
+    );
+}
+
+#[test]
+fn reddits_records_come_as_parquet_too() {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::*;
+    let mut project = Project::reddit();
+    project.write(
+        "in/r.parquet",
+        parquet(vec![
+            ("id", Arc::new(StringArray::from(vec!["abc", "abd", "abe"])) as ArrayRef),
+            ("title", Arc::new(StringArray::from(vec![Some("a post"), None, Some("no time")]))),
+            ("body", Arc::new(StringArray::from(vec![None, Some("a comment"), None]))),
+            ("author", Arc::new(StringArray::from(vec!["ann", "bob", "cy"]))),
+            (
+                "created_utc",
+                Arc::new(TimestampSecondArray::from(vec![Some(1_793_527_200), Some(1_793_527_300), None])),
+            ),
+        ]),
+        "10:00:00",
+    );
+    let captured = project.capture("in/r.parquet");
+    assert_eq!(captured.record.counts.good, 2);
+    assert_eq!(captured.record.counts.quarantined.get("missing_created_at"), Some(&1));
+    let lines = project.lines().join("\n");
+    assert!(lines.contains("t3_abc post seq 1") && lines.contains("t1_abd comment seq 2"), "{lines}");
+    assert!(!captured.objects.values().map(text_of).collect::<String>().contains("bob"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn no_parquet_file_loses_count(at in 0usize..4_000, flip in 1u8..=255) {
+        let mut bytes = reviews();
+        let at = at % bytes.len();
+        bytes[at] ^= flip;
+        let project = Project::new(FileFormat::Generic(reviews_map()));
+        project.write("in/a.parquet", &bytes, "10:00:00");
+        let read = capture_file(
+            &project.def, project.dir.path(), "in/a.parquet", &project.context,
+            KnownIndex::default(), &mut |_| {}, &AtomicBool::new(false),
+        );
+        // A changed name of a column is a missing column.
+        if let Ok(captured) = read {
+            let counts = &captured.record.counts;
+            prop_assert!(counts.adds_up());
+            prop_assert!(counts.records_in >= 3 || captured.record.broken.is_some(), "{:?}", captured.record);
+        }
+    }
+}

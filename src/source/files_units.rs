@@ -48,6 +48,13 @@ pub(super) struct Unit {
     pub open: bool,
 }
 
+impl Unit {
+    /// A record that stands at no byte of its own, as a row of Parquet.
+    pub(super) fn row(length: usize) -> Self {
+        Self { at: 0..0, ending: Ending::Whole, offset: 0, length: length as u64, line: 0, open: false }
+    }
+}
+
 const CHUNK: usize = 256 << 10;
 /// First bytes kept of an oversized unit.
 const HEAD: usize = 4096;

@@ -10,21 +10,32 @@
 //! here blocks on disk or computes for long: call it on a thread of its own.
 
 mod adapter;
+mod adapter_app_store;
+mod adapter_crawl;
+mod adapter_feed;
 mod adapter_generic;
 mod adapter_reddit;
 mod adapter_things;
+mod app_store;
 mod archive;
 mod capture;
 mod capture_index;
 mod capture_spool;
+mod crawl;
 mod encode;
+mod feed;
+mod fetch;
 mod files;
 mod files_capture;
 mod files_observe;
+mod files_parquet;
 mod files_read;
 mod files_units;
 mod forgotten;
 mod net;
+#[cfg(test)]
+mod net_bench;
+mod plain_text;
 mod quarantine;
 mod reddit;
 mod reddit_api;
@@ -45,11 +56,14 @@ mod reddit_tests;
 
 pub use adapter::{AuthorRule, Privacy, Redactor, Reject};
 pub use adapter_generic::{ColumnExpr, Field, GenericMap, MapProblem};
+pub use app_store::{AppStoreDef, read_app_store};
 pub use archive::{ArchiveDef, read_day};
 pub use capture::{Capture, CaptureContext, CaptureOutput, Counts, Place, SourceError, Verdict};
 pub use capture_index::{KnownIndex, read_object};
 pub use capture_spool::SpoolObject;
+pub use crawl::{CrawlDef, CrawlFields, read_crawl};
 pub use encode::encode_line;
+pub use feed::{FeedDef, read_feed};
 pub use files::{Covered, FileFormat, FileRecord, FilesDef, FilesObservation};
 pub use files_capture::{Captured, capture_file};
 pub use files_observe::observe;

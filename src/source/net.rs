@@ -130,6 +130,23 @@ pub struct Reached {
     pub cursor: Cursor,
 }
 
+impl Reached {
+    /// A reading that could not begin.
+    pub fn blocked(reason: String) -> Self {
+        Self {
+            reach: Reach::Blocked,
+            reason: Some(reason),
+            covered: None,
+            oldest_ms: None,
+            newest_ms: None,
+            pages: 0,
+            requests: 0,
+            retry_at_ms: None,
+            cursor: Cursor::default(),
+        }
+    }
+}
+
 /// What a stream needs to go on from where it was.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -437,9 +454,9 @@ impl<'a> Intake<'a> {
 pub fn network_version(type_name: &str) -> &'static str {
     match type_name {
         "reddit" | "reddit_archive" => adapter_reddit::VERSION,
-        "app_store" => "app_store/1",
-        "feed" => "feed/1",
-        _ => "crawl/1",
+        "app_store" => super::adapter_app_store::VERSION,
+        "feed" => super::adapter_feed::VERSION,
+        _ => super::adapter_crawl::VERSION,
     }
 }
 

@@ -111,6 +111,7 @@ impl Bench {
                 now_ms: NOW,
                 settle_ms: 36 * 3_600_000,
                 temp_dir: None,
+                forgotten: std::sync::Arc::default(),
                 spool_memory: 1 << 20,
             },
             held: Vec::new(),
@@ -143,7 +144,8 @@ impl Bench {
         };
         let mut intake = Intake::new("reddit", &self.context, &mut learn)?;
         let reached = read_reddit(&self.def, stream, before, &net, &self.tokens, &mut intake)?;
-        let (output, gone) = intake.finish()?;
+        let output = intake.finish()?;
+        let gone = output.gone.iter().filter(|g| g.why == "absent").cloned().collect();
         let mut lines = Vec::new();
         for (day, object) in &output.objects {
             let bytes = object.to_vec().unwrap();

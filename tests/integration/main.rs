@@ -24,3 +24,4 @@ mod purity;
 mod real_data;
 mod sample;
 mod signals;
+mod source_pages;

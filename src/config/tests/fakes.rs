@@ -49,6 +49,7 @@ pub fn run(texts: &Texts, profile: Option<&str>) -> Parsed {
                 }
                 .to_string()
             },
+            source: &|_| Vec::new(),
             provider: &|_| [7; 16],
         },
     )

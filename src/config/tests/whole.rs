@@ -94,7 +94,7 @@ fn every_reference_key_is_known() {
     let prod = run(&texts, Some("prod"));
     assert!(prod.config.is_none());
     let errors = prod.problems.iter().filter(|p| p.text.severity == Severity::Error).count();
-    assert_eq!(errors, 6, "{}", render(&prod.problems));
+    assert_eq!(errors, 3, "{}", render(&prod.problems));
 }
 
 #[test]
