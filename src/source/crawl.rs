@@ -4,6 +4,20 @@
 //! requests. What a page shows is no proof that nothing else is there, so a reading is
 //! complete only for the stretch in which its items stand in the order of their times.
 //! Blocks on the network.
+//!
+//! The selectors of a search page in the style of old.reddit (whose robots.txt disallows it,
+//! so that a reading ends as `blocked by robots.txt`):
+//!
+//! | key | selector |
+//! |---|---|
+//! | `item` | `div.search-result-link[data-fullname]` (`.search-result` would also take forums) |
+//! | `id` | `@data-fullname` |
+//! | `title`, `url` | `a.search-title` |
+//! | `body` | `.search-result-body .md` |
+//! | `created_at` | `span.search-time time@datetime` |
+//! | `author`, `score`, `num_comments` | `a.author`, `span.search-score`, `a.search-comments` |
+//! | `channel` | `a.search-subreddit-link` |
+//! | `next` | `.nextprev a[rel~=next]` |
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -55,7 +55,7 @@ fn account(project: &Project) -> Value {
     let mut reasons = serde_json::Map::new();
     for window in list.as_array().unwrap() {
         assert_eq!(window["adds_up"], true);
-        records += window["records"].as_u64().unwrap();
+        records += window["records_in"].as_u64().unwrap();
         good += window["good"].as_u64().unwrap();
         duplicate += window["duplicate"].as_u64().unwrap();
         for (reason, count) in window["reasons"].as_object().unwrap() {
@@ -139,8 +139,8 @@ fn survey() {
             json!({ "id": "r-2", "body": null, "rating": 5.0, "channel": "after delivery" }),
         ]
     );
-    // An answer without words names no brand.
-    assert_eq!(project.number("SELECT count(*) AS n FROM silver_posts"), 1);
+    // The brand here takes everything, an answer without words too.
+    assert_eq!(project.number("SELECT count(*) AS n FROM silver_posts"), 2);
 }
 
 #[test]
