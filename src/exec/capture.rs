@@ -374,10 +374,15 @@ pub(super) fn lose(
         return Ok((Applied::default(), None));
     }
     let number = super::forgotten::bury(&res.lake, &tombstones).map_err(failed)?;
+    if !tombstones.iter().any(|t| t.counts(job.now_ms)) {
+        return Ok((Applied::default(), Some((number, tombstones))));
+    }
     let mut forgotten = (*job.forgotten).clone();
-    tombstones.iter().for_each(|t| forgotten.add(t));
     let mut entries = job.pending.clone();
-    entries.extend(tombstones.iter().cloned());
+    for tombstone in tombstones.iter().filter(|t| t.counts(job.now_ms)) {
+        forgotten.add(tombstone);
+        entries.push(tombstone.clone());
+    }
     let done = super::forgotten::apply(res, job, source, &entries, &forgotten, number, fresh, cancel)?;
     Ok((done, Some((number, tombstones))))
 }

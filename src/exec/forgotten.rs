@@ -32,6 +32,10 @@ const POSTS: &str = "posts";
 /// The window in which a source loses what is gone.
 pub const FORGET: &str = "deleted posts";
 
+/// What was deleted when it was first seen keeps what its site still shows for so long: well
+/// within the day in which a deletion must be followed.
+const GRACE_MS: i64 = 12 * 3_600_000;
+
 /// Every tombstone of a lake.
 #[derive(Clone, Debug, Default)]
 pub struct Graves {
@@ -42,10 +46,10 @@ pub struct Graves {
 }
 
 impl Graves {
-    /// Takes a record in.
-    pub fn add(&mut self, number: u64, entries: Vec<Tombstone>) {
+    /// Takes a record in, as it counts at `now_ms`.
+    pub fn add(&mut self, number: u64, entries: Vec<Tombstone>, now_ms: i64) {
         let forgotten = Arc::make_mut(&mut self.forgotten);
-        for entry in &entries {
+        for entry in entries.iter().filter(|e| e.counts(now_ms)) {
             forgotten.add(entry);
         }
         self.records.insert(number, entries);
@@ -59,6 +63,7 @@ impl Graves {
 pub fn graves(
     lake: &Lake,
     state: Option<&State>,
+    now_ms: i64,
     new: &mut Vec<(u64, Vec<u8>)>,
 ) -> Result<Graves, WorldError> {
     let mut out = Graves { forgotten: Arc::new(Forgotten::new(lake.id())), ..Graves::default() };
@@ -81,7 +86,7 @@ pub fn graves(
             .map(serde_json::from_slice)
             .collect::<Result<Vec<Tombstone>, _>>()
             .map_err(|e| LakeError::Corrupt { path, why: format!("it is not a list of tombstones: {e}") })?;
-        out.add(number, entries);
+        out.add(number, entries, now_ms);
     }
     Ok(out)
 }
@@ -126,6 +131,7 @@ pub fn tombstones(res: &Resources, job: &CaptureJob, gone: &[Gone]) -> Vec<Tombs
             day: super::sources::day_in(zone, post.created_at_ms),
             why: post.why.to_string(),
             at_ms: job.now_ms,
+            from_ms: (!post.held).then(|| job.now_ms.saturating_add(GRACE_MS)),
         });
     }
     out
@@ -248,13 +254,18 @@ pub fn run(
 impl World {
     /// The tombstones that a source has not seen yet.
     pub fn pending(&self, source: &SourceConfig) -> Vec<Tombstone> {
-        let done = self.memory.get(&source.name).and_then(|m| m.forgotten()).unwrap_or(0);
+        let (done, at_ms) = self.memory.get(&source.name).and_then(|m| m.forgotten()).unwrap_or_default();
         let platforms = super::observe::platforms(source);
-        let records = self.graves.records.range(done + 1..);
-        records
-            .flat_map(|(_, entries)| entries)
-            .filter(|e| platforms.contains(&e.platform))
-            .cloned()
+        // New ones, and those that did not count yet when the source was last looked through.
+        let open = |number: u64, e: &Tombstone| {
+            e.counts(self.now_ms) && (number > done || !e.counts(at_ms)) && platforms.contains(&e.platform)
+        };
+        self.graves
+            .records
+            .iter()
+            .flat_map(|(number, entries)| entries.iter().map(|e| (*number, e)))
+            .filter(|(number, e)| open(*number, e))
+            .map(|(_, e)| e.clone())
             .collect()
     }
 

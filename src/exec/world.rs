@@ -71,9 +71,9 @@ impl Memory {
         self.observations.values().filter_map(|o| o.file.clone().map(|f| (f.locator.clone(), f))).collect()
     }
 
-    /// The last record of tombstones that the source has lost.
-    pub fn forgotten(&self) -> Option<u64> {
-        self.observations.values().filter_map(|o| o.forgotten).max()
+    /// The last record of tombstones that the source has lost, and when it was looked through.
+    pub fn forgotten(&self) -> Option<(u64, i64)> {
+        self.observations.values().filter_map(|o| Some((o.forgotten?, o.at_ms))).max()
     }
 
     /// What the newest reading of every stream left behind, by stream.
@@ -324,7 +324,7 @@ impl World {
     }
 
     fn read_memory(&mut self, lake: &Lake, lake_id: &str, state: Option<&State>) -> Result<(), WorldError> {
-        self.graves = forgotten::graves(lake, state, &mut self.new_graves)?;
+        self.graves = forgotten::graves(lake, state, self.now_ms, &mut self.new_graves)?;
         for part in &self.parts {
             if self.memory.contains_key(&part.source) {
                 continue;
@@ -505,7 +505,7 @@ impl World {
             }
         }
         if let Some((number, entries)) = &done.tombstones {
-            self.graves.add(*number, entries.clone());
+            self.graves.add(*number, entries.clone(), self.now_ms);
         }
         for (number, observation) in &done.observations {
             if let Ok(bytes) = serde_json::to_vec(observation) {

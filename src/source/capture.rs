@@ -310,13 +310,20 @@ impl Capture {
             }
             Some(Remains::Stub) => strip(e),
             None if e.deleted => {
+                // What is seen for the first time is captured as its site shows it, and loses
+                // its text a little later; what was held before loses it at once.
+                let id = post_id(e);
+                let held = self.known.posts.contains_key(&id);
                 self.gone.push(Gone {
                     platform: e.platform.as_str().to_string(),
                     native_id: e.native_id.as_str().to_string(),
                     created_at_ms: created_at,
                     why: "deleted",
+                    held,
                 });
-                strip(e);
+                if held {
+                    strip(e);
+                }
             }
             None => {}
         }

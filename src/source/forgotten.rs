@@ -39,6 +39,16 @@ pub struct Tombstone {
     pub why: String,
     /// When, milliseconds since 1970 UTC.
     pub at_ms: i64,
+    /// It counts from then on; `None` from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
+}
+
+impl Tombstone {
+    /// Whether it counts at that moment.
+    pub fn counts(&self, now_ms: i64) -> bool {
+        self.from_ms.is_none_or(|from| from <= now_ms)
+    }
 }
 
 /// Everything that is forgotten in a lake.
@@ -221,7 +231,15 @@ mod tests {
     }
 
     fn tombstone(print: String, remains: Remains) -> Tombstone {
-        Tombstone { print, platform: "reddit".into(), remains, day: None, why: "deleted".into(), at_ms: 0 }
+        Tombstone {
+            print,
+            platform: "reddit".into(),
+            remains,
+            day: None,
+            why: "deleted".into(),
+            at_ms: 0,
+            from_ms: None,
+        }
     }
 
     fn lines(object: &SpoolObject) -> String {

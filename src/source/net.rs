@@ -100,8 +100,10 @@ pub struct Gone {
     pub native_id: String,
     /// When it was written, milliseconds since 1970 UTC.
     pub created_at_ms: i64,
-    /// `deleted`, `removed`, …
+    /// `deleted`, `absent`, …
     pub why: &'static str,
+    /// Whether it was captured before it was gone: then its text goes at once.
+    pub held: bool,
 }
 
 /// How far one reading of one stream came. Times are milliseconds since 1970 UTC.

@@ -239,6 +239,7 @@ impl Sweep {
                     native_id: held.native_id.clone(),
                     created_at_ms: held.created_at_ms,
                     why: "absent",
+                    held: true,
                 });
             }
         }

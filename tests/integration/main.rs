@@ -22,6 +22,7 @@ mod processes;
 mod project;
 mod purity;
 mod real_data;
+mod reddit;
 mod sample;
 mod signals;
 mod source_pages;

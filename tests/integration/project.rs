@@ -135,6 +135,16 @@ impl Project {
         table.insert(last.to_string(), value.into());
     }
 
+    /// Takes away what stands under a dotted name of pipelines.toml.
+    pub fn unset(&mut self, name: &str) {
+        let (tables, last) = name.rsplit_once('.').unwrap();
+        let mut table = &mut self.config;
+        for part in tables.split('.') {
+            table = table[part].as_table_mut().unwrap();
+        }
+        table.remove(last);
+    }
+
     pub fn save(&self) {
         std::fs::write(self.path("pipelines.toml"), self.config.to_string()).unwrap();
     }
