@@ -362,7 +362,7 @@ impl Order {
 
     fn cursor(&self) -> Cursor {
         let mut dated: Vec<&(i64, String)> = self.items.iter().collect();
-        dated.sort_by(|a, b| b.0.cmp(&a.0));
+        dated.sort_by_key(|item| std::cmp::Reverse(item.0));
         Cursor {
             newest_ms: dated.first().map(|(ms, _)| *ms),
             newest: dated.into_iter().take(REMEMBERED).map(|(_, id)| id.clone()).collect(),

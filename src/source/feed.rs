@@ -208,7 +208,7 @@ fn newest(shown: &[&Parsed], now_ms: i64) -> Cursor {
         .filter_map(|entry| Some((entry.created_ms()?, entry.native_id())))
         .filter(|(ms, _)| *ms <= now_ms.saturating_add(AHEAD_MS))
         .collect();
-    dated.sort_by(|a, b| b.0.cmp(&a.0));
+    dated.sort_by_key(|item| std::cmp::Reverse(item.0));
     dated.truncate(REMEMBERED);
     Cursor {
         newest_ms: dated.first().map(|(ms, _)| *ms),
