@@ -172,6 +172,16 @@ impl NetworkDef {
         !matches!(self, NetworkDef::Reddit(..)) || RedditDef::covers_days(stream)
     }
 
+    /// How far back a stream looks again at what is held, milliseconds.
+    fn looks_back_ms(&self, stream: &str) -> Option<i64> {
+        match self {
+            NetworkDef::Reddit(def, _) if stream == "sweep" => {
+                Some((i64::from(def.sweep_days) + 1) * 86_400_000)
+            }
+            _ => None,
+        }
+    }
+
     /// How often a stream is read, milliseconds.
     fn every_ms(&self, stream: &str, every_ms: i64) -> i64 {
         match self {
@@ -243,32 +253,35 @@ pub fn due(
         };
         // What is new since the last reading, and what may still have changed then.
         let range = before.and_then(|s| {
-            let since = s.seen_until().unwrap_or(s.at_ms).saturating_sub(source.settle_ms);
-            DayRange::new(context.day_of_ms(since).max(days.start), days.end)
+            let since = s.seen_until().unwrap_or(s.at_ms).min(s.at_ms).saturating_sub(source.settle_ms);
+            let back = def.looks_back_ms(&stream).map_or(since, |back| since.min(now.saturating_sub(back)));
+            DayRange::new(context.day_of_ms(back).max(days.start), days.end)
         });
         out.push(Window { source: source.name.clone(), id: stream, days: range, reason, bytes: 0 });
     }
     out
 }
 
-/// How much of a day a source has, by what its streams have seen.
-pub fn reach(
-    source: &SourceConfig,
-    memory: &Memory,
-    context: &CaptureContext,
-    day: Day,
-) -> (Reach, Option<String>) {
-    let (start, end) = context.day_bounds(day);
-    let newest = memory.streams();
-    let Some(def) = def(source) else { return (Reach::Partial, Some("not captured yet".into())) };
+/// What the streams of a source that speak for days left behind.
+pub fn covering<'a>(source: &SourceConfig, memory: Option<&'a Memory>) -> Vec<Option<&'a Stream>> {
+    let Some(def) = def(source) else { return Vec::new() };
+    let names = def.streams();
+    names.iter().filter(|s| def.covers_days(s)).map(|s| memory?.stream(s)).collect()
+}
+
+/// How much of a day (from its first millisecond to the next day's) streams have seen.
+pub fn reach(streams: &[Option<&Stream>], start: i64, end: i64) -> (Reach, Option<String>) {
     let mut worst = (Reach::Complete, None);
-    for name in def.streams().iter().filter(|s| def.covers_days(s)) {
-        let one = match newest.get(name.as_str()) {
+    if streams.is_empty() {
+        worst = (Reach::Partial, Some("nothing is asked for".to_string()));
+    }
+    for stream in streams {
+        let one = match stream {
             None => (Reach::Partial, Some("not captured yet".to_string())),
             Some(s) if s.covers(start, end) => continue,
             Some(s) => match (s.reach, &s.reason) {
                 (Some(reach @ (Reach::Blocked | Reach::Failed)), why) => (reach, why.clone()),
-                _ if s.at_ms < end && s.covers(start.min(s.at_ms), s.at_ms.min(end)) => {
+                _ if s.at_ms < end => {
                     (Reach::Partial, Some("the day was not over when it was read".to_string()))
                 }
                 (_, Some(why)) => (Reach::Partial, Some(why.clone())),

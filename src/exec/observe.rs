@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::graph::{AssetGraph, AssetIdx, CaptureReason, Day, DayRange, Window};
-use crate::source::{CaptureContext, Covered, FilesDef, Reach};
+use crate::source::{CaptureContext, Covered, FilesDef, Reach, Stream};
 
 use super::capture::MISSING_DAYS;
 use super::network;
@@ -177,6 +177,7 @@ impl World {
         let steps_in_for: Vec<&SourceConfig> =
             sight.config.sources.iter().filter(|s| s.fallback.contains(&part.source)).collect();
         let dumped = self.reached.get(&part.source);
+        let look = self.look();
         for (slot, day) in graph.days().iter().enumerate() {
             let (_, end) = context.day_bounds(day);
             if sight.now_ms < end.saturating_add(archive.min_age_ms) {
@@ -201,12 +202,14 @@ impl World {
                 Some(s) if sight.now_ms >= s.not_before_ms => CaptureReason::Retry,
                 Some(_) => continue,
             };
-            let done = |s: &&SourceConfig| {
-                let rows = self.coverage(graph, day);
-                rows.iter().any(|r| r.source == s.name && r.status == Reach::Complete)
-            };
-            if reason != CaptureReason::Forced && !steps_in_for.is_empty() && steps_in_for.iter().all(done) {
-                continue;
+            if reason != CaptureReason::Forced && !steps_in_for.is_empty() {
+                let rows = self.coverage_by(&look, graph, day);
+                let done = |s: &&SourceConfig| {
+                    rows.iter().any(|r| r.source == s.name && r.status == Reach::Complete)
+                };
+                if steps_in_for.iter().all(done) {
+                    continue;
+                }
             }
             let days = Some(DayRange { start: day, end: day });
             windows.push(Window { source: part.source.clone(), id, days, reason, bytes: 0 });
@@ -238,17 +241,43 @@ impl World {
 
     /// What was reached of one day, by source and platform.
     pub fn coverage(&self, graph: &AssetGraph, day: Day) -> Vec<system::Coverage> {
+        self.coverage_by(&self.look(), graph, day)
+    }
+
+    /// What has to be known of every source to say what it reached, looked up once for many days.
+    pub(super) fn look(&self) -> Vec<Look<'_>> {
+        let look = |part: &Part| {
+            let source = self.config.source(&part.source)?;
+            let memory = self.memory.get(&part.source);
+            let streams = match &source.kind {
+                SourceKind::Reddit(_)
+                | SourceKind::Feed(_)
+                | SourceKind::AppStore(_)
+                | SourceKind::Crawl(_) => network::covering(source, memory),
+                SourceKind::Files(_) | SourceKind::Sample(_) | SourceKind::Archive(_) => Vec::new(),
+            };
+            Some(Look { idx: part.idx, source, platforms: platforms(source), memory, streams })
+        };
+        self.parts.iter().filter_map(look).collect()
+    }
+
+    /// What was reached of one day, by source and platform.
+    pub(super) fn coverage_by(
+        &self,
+        look: &[Look<'_>],
+        graph: &AssetGraph,
+        day: Day,
+    ) -> Vec<system::Coverage> {
         let mut rows = Vec::new();
-        for part in &self.parts {
-            let Some(source) = self.config.source(&part.source) else { continue };
-            let slot = graph.days().slot(day).unwrap_or(0);
-            let exists = self.bronze.at(part.idx, slot).is_some();
-            let (status, reason) = self.reach(source, day, exists);
-            for platform in platforms(source) {
+        let slot = graph.days().slot(day).unwrap_or(0);
+        for look in look {
+            let exists = self.bronze.at(look.idx, slot).is_some();
+            let (status, reason) = self.reach(look, day, exists);
+            for platform in &look.platforms {
                 rows.push(system::Coverage {
-                    source: part.source.clone(),
-                    platform,
-                    required: source.required,
+                    source: look.source.name.clone(),
+                    platform: platform.clone(),
+                    required: look.source.required,
                     status,
                     reason: reason.clone(),
                     day_covered: false,
@@ -260,41 +289,46 @@ impl World {
     }
 
     /// How much of a day one source has.
-    fn reach(&self, source: &SourceConfig, day: Day, exists: bool) -> (Reach, Option<String>) {
+    fn reach(&self, look: &Look<'_>, day: Day, exists: bool) -> (Reach, Option<String>) {
         let partial = |why: &str| (Reach::Partial, Some(why.to_string()));
-        let files = match self.reached.get(&source.name) {
+        let files = || match self.reached.get(&look.source.name) {
             Some(Covered::Days(range)) if range.contains(day) => (Reach::Complete, None),
             Some(Covered::Days(_)) => partial("no file reaches this day"),
             _ => partial("no file was read"),
         };
-        match &source.kind {
+        match &look.source.kind {
             SourceKind::Sample(_) if exists => (Reach::Complete, None),
             SourceKind::Sample(_) => partial("not captured yet"),
-            SourceKind::Files(_) => files,
-            SourceKind::Archive(archive) => match self.day_reach(&source.name, day) {
-                Some(asked) if asked.0 == Reach::Complete || archive.dumps.is_empty() => asked,
-                asked if files.0 == Reach::Complete || archive.base_url.is_none() => {
-                    drop(asked);
-                    files
+            SourceKind::Files(_) => files(),
+            SourceKind::Archive(archive) => {
+                let asked = look.memory.and_then(|m| m.stream(&day.to_string()));
+                let asked = asked.and_then(|s| Some((s.reach?, s.reason.clone())));
+                let dumped = if archive.dumps.is_empty() { None } else { Some(files()) };
+                match (asked, dumped) {
+                    (Some((Reach::Complete, _)), _) | (_, Some((Reach::Complete, _))) => {
+                        (Reach::Complete, None)
+                    }
+                    (Some(asked), _) => asked,
+                    (None, Some(dumped)) if archive.base_url.is_none() => dumped,
+                    (None, _) => partial("not captured yet"),
                 }
-                Some(asked) => asked,
-                None => partial("not captured yet"),
-            },
+            }
             _ => {
-                let context = sources::context(&self.config, self.now_ms, None);
-                match (context, self.memory.get(&source.name)) {
-                    (Ok(context), Some(memory)) => network::reach(source, memory, &context, day),
-                    _ => partial("not captured yet"),
-                }
+                let (start, end) = crate::source::day_bounds(&self.config.project.timezone, day);
+                network::reach(&look.streams, start, end)
             }
         }
     }
+}
 
-    /// What the archive said of a day, if it was asked.
-    fn day_reach(&self, source: &str, day: Day) -> Option<(Reach, Option<String>)> {
-        let stream = self.memory.get(source)?.stream(&day.to_string())?;
-        Some((stream.reach?, stream.reason.clone()))
-    }
+/// One source, as far as its coverage goes.
+pub(super) struct Look<'a> {
+    idx: AssetIdx,
+    source: &'a SourceConfig,
+    platforms: Vec<String>,
+    memory: Option<&'a Memory>,
+    /// What the streams that speak for days left behind; `None` for one that was never read.
+    streams: Vec<Option<&'a Stream>>,
 }
 
 /// The platforms of a source.

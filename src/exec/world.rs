@@ -13,8 +13,8 @@ use datafusion::arrow::array::RecordBatch;
 
 use crate::config::{Body, Config, SourceKind, SystemTable};
 use crate::graph::{
-    Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, DataVersion, Entry, Fingerprint, Layer, Ledger,
-    Observations, PartitionKey, Partitioning, Window,
+    Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, DataVersion, Day, DayRange, Entry, Fingerprint, Layer,
+    Ledger, Observations, PartitionKey, Partitioning, Window,
 };
 use crate::lake::{Lake, LakeError, Listed};
 use crate::source::{Covered, FileRecord, Stream};
@@ -63,9 +63,20 @@ pub(super) struct Part {
 pub struct Memory {
     /// Observations by number in the lake's log.
     pub observations: BTreeMap<u64, Observation>,
+    /// By stream: the number of its newest observation.
+    newest: HashMap<String, u64>,
 }
 
 impl Memory {
+    /// Takes an observation in.
+    pub fn insert(&mut self, number: u64, observation: Observation) {
+        if observation.stream.is_some() {
+            let newest = self.newest.entry(observation.window.clone()).or_default();
+            *newest = number.max(*newest);
+        }
+        self.observations.insert(number, observation);
+    }
+
     /// The newest record of every file.
     pub fn files(&self) -> BTreeMap<String, FileRecord> {
         self.observations.values().filter_map(|o| o.file.clone().map(|f| (f.locator.clone(), f))).collect()
@@ -78,12 +89,12 @@ impl Memory {
 
     /// What the newest reading of every stream left behind, by stream.
     pub fn streams(&self) -> HashMap<&str, &Stream> {
-        self.observations.values().filter_map(|o| Some((o.window.as_str(), o.stream.as_ref()?))).collect()
+        self.newest.keys().filter_map(|window| Some((window.as_str(), self.stream(window)?))).collect()
     }
 
     /// What the newest reading of a stream left behind.
     pub fn stream(&self, window: &str) -> Option<&Stream> {
-        self.observations.values().rev().find(|o| o.window == window && o.stream.is_some())?.stream.as_ref()
+        self.observations.get(self.newest.get(window)?)?.stream.as_ref()
     }
 }
 
@@ -209,7 +220,7 @@ impl World {
         }
         world.reached();
         world.observe(sight)?;
-        world.offer(graph);
+        world.offer(graph, None);
         Ok(world)
     }
 
@@ -236,7 +247,7 @@ impl World {
         self.notes.clear();
         self.reached();
         self.observe(sight)?;
-        self.offer(graph);
+        self.offer(graph, None);
         Ok(adopted)
     }
 
@@ -347,7 +358,7 @@ impl World {
                 let observation: Observation = serde_json::from_slice(&bytes).map_err(|e| {
                     LakeError::Corrupt { path, why: format!("it is not an observation: {e}") }
                 })?;
-                memory.observations.insert(number, observation);
+                memory.insert(number, observation);
             }
             self.memory.insert(part.source.clone(), memory);
         }
@@ -390,14 +401,15 @@ impl World {
             };
             let bytes = serde_json::to_vec(&observation).unwrap_or_default();
             let number = lake.append_record(OBSERVATIONS, &source, &bytes)?;
-            memory.observations.insert(number, observation);
+            memory.insert(number, observation);
             self.new_observations.push((source, number, bytes));
         }
         Ok(())
     }
 
-    /// What the product itself offers to its system assets.
-    fn offer(&mut self, graph: &AssetGraph) {
+    /// What the product itself offers to its system assets; of coverage, only the days that
+    /// changed when these are known.
+    fn offer(&mut self, graph: &AssetGraph, changed: Option<DayRange>) {
         let config = self.config.clone();
         self.reached();
         for asset in graph.indices() {
@@ -405,11 +417,19 @@ impl World {
             let versions = match table {
                 SystemTable::IssueTypes => vec![self.issue_types],
                 SystemTable::Labels => vec![DataVersion::of(b"labels: none"); graph.slots(asset)],
-                SystemTable::SourceCoverage => graph
-                    .days()
-                    .iter()
-                    .map(|day| system::coverage_version(&self.coverage(graph, day)))
-                    .collect(),
+                SystemTable::SourceCoverage => {
+                    let mut versions = self.seen.offered.remove(&asset).unwrap_or_default();
+                    let look = self.look();
+                    let version = |day| system::coverage_version(&self.coverage_by(&look, graph, day));
+                    versions.resize(graph.slots(asset), DataVersion([0; 16]));
+                    let project = graph.days();
+                    for day in changed.unwrap_or(project).iter() {
+                        if let Some(slot) = project.slot(day) {
+                            versions[slot] = version(day);
+                        }
+                    }
+                    versions
+                }
             };
             self.seen.offered.insert(asset, versions);
         }
@@ -512,7 +532,7 @@ impl World {
                 self.new_observations.push((window.source.clone(), *number, bytes));
             }
             let memory = self.memory.entry(window.source.clone()).or_default();
-            memory.observations.insert(*number, observation.clone());
+            memory.insert(*number, observation.clone());
         }
         let mut changed = BTreeSet::new();
         for slot in touched {
@@ -522,7 +542,9 @@ impl World {
                 changed.insert(slot);
             }
         }
-        self.offer(graph);
+        // What was asked of one day says something about that day alone.
+        let alone = window.days.filter(|_| window.id.parse::<Day>().is_ok());
+        self.offer(graph, alone);
         changed
     }
 

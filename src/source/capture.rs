@@ -90,6 +90,16 @@ pub struct CaptureContext {
     pub forgotten: Arc<Forgotten>,
 }
 
+/// The first millisecond of a day in a time zone, and that of the day after it.
+pub fn day_bounds(zone: &TimeZone, day: Day) -> (i64, i64) {
+    let start = |day: Day| {
+        zone.to_ambiguous_timestamp(day.date().at(0, 0, 0, 0))
+            .compatible()
+            .map_or(i64::from(day.0) * 86_400_000, jiff::Timestamp::as_millisecond)
+    };
+    (start(day), start(Day(day.0 + 1)))
+}
+
 impl CaptureContext {
     /// The project's day of a moment, and how many milliseconds its zone is ahead of UTC.
     pub(super) fn day_of(&self, ms: i64) -> (Day, i64) {
@@ -109,14 +119,7 @@ impl CaptureContext {
 
     /// The first millisecond of a day of the project, and that of the day after it.
     pub fn day_bounds(&self, day: Day) -> (i64, i64) {
-        let start = |day: Day| {
-            let midnight = day.date().at(0, 0, 0, 0);
-            self.timezone
-                .to_ambiguous_timestamp(midnight)
-                .compatible()
-                .map_or(i64::from(day.0) * 86_400_000, jiff::Timestamp::as_millisecond)
-        };
-        (start(day), start(Day(day.0 + 1)))
+        day_bounds(&self.timezone, day)
     }
 
     /// The project's day of now.

@@ -58,7 +58,7 @@ pub use adapter::{AuthorRule, Privacy, Redactor, Reject};
 pub use adapter_generic::{ColumnExpr, Field, GenericMap, MapProblem};
 pub use app_store::{AppStoreDef, read_app_store};
 pub use archive::{ArchiveDef, read_day};
-pub use capture::{Capture, CaptureContext, CaptureOutput, Counts, Place, SourceError, Verdict};
+pub use capture::{Capture, CaptureContext, CaptureOutput, Counts, Place, SourceError, Verdict, day_bounds};
 pub use capture_index::{KnownIndex, read_object};
 pub use capture_spool::SpoolObject;
 pub use crawl::{CrawlDef, CrawlFields, read_crawl};
