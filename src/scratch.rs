@@ -36,12 +36,22 @@ pub fn folder(root: &Path) -> PathBuf {
     }
 }
 
-/// Whether a process of this machine is there.
+/// Whether a process of this machine is there and lives: one that has ended and whose parent has
+/// not asked how (in a container nobody may ever) does not.
 pub fn is_running(pid: u32) -> bool {
-    i32::try_from(pid)
+    let there = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH));
+    there && !has_ended(pid)
+}
+
+/// Whether Linux says of a process that it is there only to be asked how it ended.
+fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else { return false };
+    // The name before the state is in parentheses and may hold anything.
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|at| stat.get(at + 2));
+    matches!(state, Some(b'Z' | b'X'))
 }
 
 #[cfg(test)]
