@@ -1,7 +1,7 @@
 //! The one fold of a run's events: what plain output, progress bars, a terminal monitor and a
 //! dashboard all show. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::AssetKey;
@@ -77,6 +77,9 @@ pub struct RunView {
     pub failures: Vec<Failure>,
     /// Warnings of checks.
     pub warnings: u64,
+    /// Steps at work now.
+    #[serde(skip)]
+    at_work: BTreeSet<Target>,
 }
 
 fn lane(step: &Target) -> String {
@@ -98,25 +101,26 @@ impl RunView {
         self.assets.entry(lane(step)).or_default().planned += 1;
     }
 
-    /// Takes one event in.
+    /// Takes one event in. Nothing counts after the run's end: it is the late word of a process
+    /// that was taken for dead.
     pub fn apply(&mut self, event: &Event) {
+        if self.state.is_some() {
+            return;
+        }
         match event {
             Event::RunStarted { command, steps } => {
                 self.command.clone_from(command);
                 self.steps = *steps;
             }
-            Event::StepStarted { step, attempt } => {
-                let counts = self.assets.entry(lane(step)).or_default();
-                if *attempt == 1 {
-                    counts.running += 1;
+            Event::StepStarted { step, .. } => {
+                if self.at_work.insert(step.clone()) {
+                    self.assets.entry(lane(step)).or_default().running += 1;
                 }
             }
+            Event::StepRetry { step, .. } => self.rests(step),
             Event::StepFinished { step, state, stats, message, checks, .. } => {
+                self.rests(step);
                 let counts = self.assets.entry(lane(step)).or_default();
-                let ran = matches!(state, StepState::Succeeded | StepState::Failed);
-                if ran || counts.running > 0 && *state == StepState::Canceled {
-                    counts.running = counts.running.saturating_sub(1);
-                }
                 counts.add(*state);
                 if stats.unchanged == Some(true) {
                     counts.unchanged += 1;
@@ -145,8 +149,23 @@ impl RunView {
             Event::RunFinished { state, elapsed_ms } => {
                 self.state = Some(*state);
                 self.elapsed_ms = Some(*elapsed_ms);
+                // What had not ended never will.
+                self.at_work.clear();
+                for counts in self.assets.values_mut() {
+                    counts.running = 0;
+                    counts.canceled += counts.planned.saturating_sub(counts.done());
+                }
             }
-            Event::StepRetry { .. } | Event::Log { .. } => {}
+            Event::Log { .. } => {}
+        }
+    }
+
+    /// A step is not at work any more.
+    fn rests(&mut self, step: &Target) {
+        if self.at_work.remove(step)
+            && let Some(counts) = self.assets.get_mut(&lane(step))
+        {
+            counts.running = counts.running.saturating_sub(1);
         }
     }
 

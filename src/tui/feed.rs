@@ -105,6 +105,7 @@ impl Feed<'_> {
     }
 
     fn pulse(&mut self, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
+        crate::crash::trap("viewer feed");
         if self.state.is_none() {
             self.state = self.project.state_if_any().map_err(|e| e.to_string())?;
         }
@@ -149,16 +150,17 @@ impl Feed<'_> {
         let life = self.project.life(&row);
         let first = self.detail.run.is_none();
         let mut news = first;
-        if first {
-            for step in state.steps(id, &StepFilter::default()).map_err(words)? {
-                self.detail.expect(&step.target);
-            }
-        }
         let began = row.started_ms;
         loop {
             let events = state.events(id, self.detail.seq, EVENTS).map_err(words)?;
             let n = events.len();
             news |= n > 0;
+            if n > 0 && self.detail.seq == 0 {
+                // Planned steps are recorded together with the first event, not with the run.
+                for step in state.steps(id, &StepFilter::default()).map_err(words)? {
+                    self.detail.expect(&step.target);
+                }
+            }
             for (seq, at_ms, event) in &events {
                 let line = event_line::plain(event);
                 self.detail.apply(*seq, *at_ms, began, event, line);

@@ -18,7 +18,7 @@ mod tests;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -63,22 +63,31 @@ const TURN: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the terminal cannot be used.
 pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, stop.clone())?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    // The exit code of the signal that came; 0 while none has.
+    let stop = Arc::new(AtomicUsize::new(0));
+    for (signal, code) in [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] {
+        signal_hook::flag::register_usize(signal, stop.clone(), code)?;
     }
+    // The hook that ratatui puts before this one gives the terminal back, whichever thread panics.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        BROKEN.store(true, Ordering::SeqCst);
+        before(panic);
+    }));
     let (wants, wanted) = channel();
     let (tell, news) = channel();
-    feed::start(project.clone(), wanted, tell)?;
     let mut app = App::new(options.theme, options.readonly);
     app.now_ms = crate::exec::now_ms();
     // Also puts a hook before the panic hook that restores the terminal.
     let mut terminal = ratatui::try_init()?;
     let mouse = options.mouse;
+    let restore = Restore { mouse };
     if mouse {
         execute!(io::stdout(), EnableMouseCapture)?;
     }
-    let restore = Restore { mouse };
+    // After the hook is there: a panic in it is the viewer's end, too.
+    feed::start(project.clone(), wanted, tell)?;
     let mut viewer = Viewer {
         launcher: Launcher::new(&project.root, options.arguments),
         wants,
@@ -99,8 +108,11 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     let _ = viewer.wants.send(Want::Stop);
     drop(restore);
     result?;
-    Ok(if stop.load(Ordering::Relaxed) { 143 } else { 0 })
+    Ok(u8::try_from(stop.load(Ordering::Relaxed)).unwrap_or(1))
 }
+
+/// Whether a thread has panicked, after which the terminal is not ours any more.
+static BROKEN: AtomicBool = AtomicBool::new(false);
 
 fn newest(project: &Project) -> i64 {
     let state = project.state_if_any().ok().flatten();
@@ -117,7 +129,10 @@ impl Drop for Restore {
         if self.mouse {
             let _ = execute!(io::stdout(), DisableMouseCapture);
         }
-        ratatui::restore();
+        // A second time would put the cursor back over what the panic said.
+        if !BROKEN.load(Ordering::SeqCst) {
+            ratatui::restore();
+        }
     }
 }
 
@@ -135,7 +150,7 @@ impl Viewer {
         &mut self,
         app: &mut App,
         terminal: &mut ratatui::DefaultTerminal,
-        stop: &AtomicBool,
+        stop: &AtomicUsize,
         mouse: bool,
     ) -> io::Result<()> {
         // At once, before anything is read.
@@ -144,8 +159,11 @@ impl Viewer {
         let mut drawn = Instant::now();
         let mut second = 0;
         loop {
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) != 0 {
                 return Ok(());
+            }
+            if BROKEN.load(Ordering::SeqCst) {
+                return Err(io::Error::other("the viewer has a defect; please report what stands above"));
             }
             let mut urgent = false;
             while let Ok(news) = self.news.try_recv() {
@@ -164,6 +182,7 @@ impl Viewer {
                 dirty = true;
             }
             if urgent || dirty && drawn.elapsed() >= FRAME {
+                crate::crash::trap("viewer");
                 app.settle();
                 terminal.draw(|frame| draw(app, frame))?;
                 (dirty, drawn) = (false, Instant::now());

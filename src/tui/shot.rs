@@ -220,6 +220,11 @@ impl DetailShot {
     /// Takes one event in. `began` is when the run did.
     pub fn apply(&mut self, seq: i64, at_ms: i64, began: i64, event: &Event, line: String) {
         self.seq = seq;
+        if self.view.state.is_some() {
+            // A late word of a process that was taken for dead: what has ended stays as it is.
+            self.tell(at_ms, "warn", line);
+            return;
+        }
         self.view.apply(event);
         let since = at_ms - began;
         let level = match event {
@@ -252,22 +257,40 @@ impl DetailShot {
                     _ => "info",
                 }
             }
-            Event::StepRetry { .. } => "warn",
+            Event::StepRetry { step, .. } => {
+                let (lane, s) = self.step(step);
+                if let Some(s) = lane.steps.get_mut(&s) {
+                    s.state = StepState::Ready;
+                }
+                "warn"
+            }
             Event::Log { level, .. } => match level.as_str() {
                 "error" => "error",
                 "warn" => "warn",
                 "debug" => "debug",
                 _ => "info",
             },
-            Event::RunFinished { state: RunState::Failed, .. } => "error",
-            Event::RunStarted { .. } | Event::RunFinished { .. } => "info",
+            Event::RunFinished { state, .. } => {
+                // What had not ended by then never will.
+                for step in self.lanes.values_mut().flat_map(|lane| lane.steps.values_mut()) {
+                    if !step.state.is_final() {
+                        step.state = StepState::Canceled;
+                    }
+                }
+                if *state == RunState::Failed { "error" } else { "info" }
+            }
+            Event::RunStarted { .. } => "info",
         };
+        self.tell(at_ms, level, line);
+    }
+
+    fn tell(&mut self, at_ms: i64, level: &'static str, text: String) {
         if self.log.len() >= LOG_LINES {
             let half = LOG_LINES / 2;
             self.log.drain(..half);
             self.log_dropped += half;
         }
-        self.log.push(LogLine { at_ms, level, text: line });
+        self.log.push(LogLine { at_ms, level, text });
     }
 
     fn step(&mut self, target: &Target) -> (&mut LaneShot, String) {
