@@ -185,3 +185,65 @@ impl RunView {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::PartitionKey;
+
+    fn target(n: u32) -> Target {
+        let day = format!("2026-08-{n:02}").parse().unwrap();
+        Target::Partition { asset: "facts".parse().unwrap(), partition: PartitionKey::Day(day) }
+    }
+
+    fn started(n: u32, attempt: u32) -> Event {
+        Event::StepStarted { step: target(n), attempt }
+    }
+
+    fn ended(n: u32, state: StepState) -> Event {
+        Event::StepFinished {
+            step: target(n),
+            state,
+            stats: StepStats::default(),
+            message: None,
+            checks: vec![],
+            elapsed_ms: 1,
+        }
+    }
+
+    fn view(planned: u32, events: &[Event]) -> Counts {
+        let mut view = RunView::default();
+        (1..=planned).for_each(|n| view.expect(&target(n)));
+        events.iter().for_each(|e| view.apply(e));
+        view.total()
+    }
+
+    #[test]
+    fn what_is_at_work_is_counted_by_step() {
+        let retry = Event::StepRetry { step: target(1), attempt: 1, error: "slow".into(), wait_ms: 5 };
+        let events = [
+            started(1, 1),
+            started(2, 1),
+            retry,
+            started(1, 2),
+            // Found done by another run while it was at work; canceled without having been.
+            ended(2, StepState::Skipped),
+            ended(3, StepState::Canceled),
+        ];
+        assert_eq!(view(4, &events[..2]).running, 2);
+        assert_eq!(view(4, &events[..3]).running, 1, "the first one waits for another try");
+        assert_eq!(view(4, &events[..4]).running, 2);
+        assert_eq!(view(4, &events).running, 1);
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_the_end_of_its_steps() {
+        let over = Event::RunFinished { state: RunState::Failed, elapsed_ms: 9 };
+        let events = [started(1, 1), started(2, 1), ended(1, StepState::Failed), over];
+        let counts = view(4, &events);
+        assert_eq!((counts.failed, counts.canceled, counts.running), (1, 3, 0));
+        // A process that was taken for dead goes on and says so: too late.
+        let late = [&events[..], &[ended(2, StepState::Succeeded)]].concat();
+        assert_eq!(view(4, &late), counts);
+    }
+}

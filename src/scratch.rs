@@ -91,4 +91,17 @@ mod tests {
         assert_eq!(folder(dir.path()), std::env::temp_dir());
         assert!(!dir.path().join("state").exists());
     }
+
+    #[test]
+    fn a_process_that_nobody_has_buried_is_dead() {
+        assert!(is_running(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while is_running(child.id()) {
+            assert!(std::time::Instant::now() < until);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        // Still there to be asked.
+        assert!(child.wait().unwrap().success());
+    }
 }

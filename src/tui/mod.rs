@@ -16,12 +16,14 @@ pub mod theme;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers, MouseEventKind,
 };
@@ -55,6 +57,8 @@ pub struct Options {
 
 /// Frames a second at most while a run is at work.
 const FRAME: Duration = Duration::from_millis(100);
+/// How long a viewer that was told to end may take, on a terminal that is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a turn of the loop waits for a key.
 const TURN: Duration = Duration::from_millis(50);
 
@@ -66,9 +70,12 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     // The exit code of the signal that came; 0 while none has.
     let stop = Arc::new(AtomicUsize::new(0));
+    let (watched, signaled) = UnixStream::pair()?;
     for (signal, code) in [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] {
         signal_hook::flag::register_usize(signal, stop.clone(), code)?;
+        signal_hook::low_level::pipe::register(signal, signaled.try_clone()?)?;
     }
+    insist(watched, stop.clone())?;
     // The hook that ratatui puts before this one gives the terminal back, whichever thread panics.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -111,6 +118,23 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     Ok(u8::try_from(stop.load(Ordering::Relaxed)).unwrap_or(1))
 }
 
+/// Ends the process when a signal does not end the viewer in order: crossterm reads a terminal
+/// that is gone again and again, and one whose output is stopped takes no frame.
+fn insist(mut signaled: UnixStream, stop: Arc<AtomicUsize>) -> io::Result<()> {
+    std::thread::Builder::new().name("rxpulse-insist".into()).spawn(move || {
+        if signaled.read_exact(&mut [0]).is_ok() {
+            let began = Instant::now();
+            while io::stdin().is_terminal() && began.elapsed() < PATIENCE {
+                std::thread::sleep(TURN);
+            }
+            // Nothing is written: whatever holds the viewer up would hold this up, too.
+            let _ = ratatui::crossterm::terminal::disable_raw_mode();
+            std::process::exit(i32::try_from(stop.load(Ordering::Relaxed)).unwrap_or(1));
+        }
+    })?;
+    Ok(())
+}
+
 /// Whether a thread has panicked, after which the terminal is not ours any more.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
@@ -129,6 +153,7 @@ impl Drop for Restore {
         if self.mouse {
             let _ = execute!(io::stdout(), DisableMouseCapture);
         }
+        let _ = execute!(io::stdout(), Show);
         // A second time would put the cursor back over what the panic said.
         if !BROKEN.load(Ordering::SeqCst) {
             ratatui::restore();

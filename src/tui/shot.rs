@@ -309,3 +309,56 @@ pub fn place(target: &Target) -> (String, String) {
         Target::Partition { asset, partition } => (asset.to_string(), partition.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::StepStats;
+
+    #[test]
+    fn steps_stand_where_the_database_has_them() {
+        let step = |n: u32| Target::Partition {
+            asset: "facts".parse().unwrap(),
+            partition: PartitionKey::Day(format!("2026-08-{n:02}").parse().unwrap()),
+        };
+        let ended = |n, state| Event::StepFinished {
+            step: step(n),
+            state,
+            stats: StepStats::default(),
+            message: None,
+            checks: vec![],
+            elapsed_ms: 1,
+        };
+        let events = [
+            Event::StepStarted { step: step(1), attempt: 1 },
+            Event::StepRetry { step: step(1), attempt: 1, error: "slow".into(), wait_ms: 5 },
+            Event::StepStarted { step: step(1), attempt: 2 },
+            ended(1, StepState::Succeeded),
+            Event::StepStarted { step: step(2), attempt: 1 },
+            Event::RunFinished { state: RunState::Canceled, elapsed_ms: 9 },
+            ended(2, StepState::Succeeded),
+        ];
+        let states: Vec<Vec<StepState>> = (1..=events.len())
+            .map(|n| {
+                let mut detail = DetailShot::default();
+                (1..=3).for_each(|n| detail.expect(&step(n)));
+                for (seq, event) in events[..n].iter().enumerate() {
+                    detail.apply(seq as i64 + 1, 0, 0, event, String::new());
+                }
+                assert_eq!(detail.log.len(), n, "every event is a line");
+                detail.lanes["facts"].steps.values().map(|s| s.state).collect()
+            })
+            .collect();
+        use StepState::{Canceled, Ready, Running, Succeeded, Waiting};
+        let wanted = [
+            [Running, Waiting, Waiting],
+            [Ready, Waiting, Waiting],
+            [Running, Waiting, Waiting],
+            [Succeeded, Waiting, Waiting],
+            [Succeeded, Running, Waiting],
+            [Succeeded, Canceled, Canceled],
+            [Succeeded, Canceled, Canceled],
+        ];
+        assert_eq!(states, wanted);
+    }
+}

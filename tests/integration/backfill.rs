@@ -192,8 +192,6 @@ fn long() -> Project {
         "general_feedback_ai",
         "fact_issue_daily",
         "silver_posts",
-        "source_coverage",
-        "labels",
     ]);
     for (name, up) in [("brittle", "raw_posts"), ("after", "brittle")] {
         project.set(&format!("assets.{name}.layer"), "gold");

@@ -158,8 +158,8 @@ impl Pty {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // Its last words.
-                std::thread::sleep(Duration::from_millis(100));
+                // Its last words are on their way.
+                self.settles();
                 return status;
             }
             if began.elapsed() > PATIENCE {
