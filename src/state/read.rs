@@ -70,6 +70,17 @@ const RUN_COLUMNS: &str = "SELECT r.id, n.name, r.command, r.request, r.pid, r.h
      r.heartbeat_ms, r.finished_ms, r.cancel, r.pruned FROM runs r JOIN names n ON n.id = r.lake";
 
 impl State {
+    /// A number that is another one after somebody else has written anything: the cheapest way
+    /// to learn that there is no news.
+    ///
+    /// # Errors
+    /// As any read.
+    pub fn version(&self) -> Result<i64, StateError> {
+        self.read("ask whether there is news", |conn| {
+            Ok(conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?)
+        })
+    }
+
     /// Runs, newest first, at most `limit`, only those before `before` when given.
     ///
     /// # Errors

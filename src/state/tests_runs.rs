@@ -356,3 +356,21 @@ fn an_event_of_another_version_is_shown_as_such() {
     assert_eq!(events.len(), 2);
     assert!(matches!(&events[1].2, Event::Log { level, .. } if level == "warn"));
 }
+
+#[test]
+fn the_version_changes_when_somebody_else_has_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rxpulse.db");
+    let writer = State::open(&path).unwrap();
+    let reader = State::open_read_only(&path).unwrap().unwrap();
+    let before = reader.version().unwrap();
+    assert_eq!(reader.version().unwrap(), before);
+    let run = writer.begin_run(&new_run(1, 0)).unwrap();
+    let begun = reader.version().unwrap();
+    assert_ne!(begun, before);
+    // Also when what was written was read in between.
+    reader.run(run).unwrap().unwrap();
+    assert_eq!(reader.version().unwrap(), begun);
+    writer.heartbeat(run, 5).unwrap();
+    assert_ne!(reader.version().unwrap(), begun);
+}

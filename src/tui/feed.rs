@@ -62,6 +62,8 @@ pub fn read(project: &Project, wants: &Receiver<Want>, tell: &dyn Fn(News) -> bo
         followed: None,
         detail: DetailShot::default(),
         fingerprint: None,
+        busy: false,
+        version: None,
         world_at: None,
         stale: true,
     };
@@ -90,6 +92,10 @@ struct Feed<'p> {
     detail: DetailShot,
     /// What the newest runs looked like when they were last told.
     fingerprint: Option<u64>,
+    /// Whether a run was at work then,
+    busy: bool,
+    /// and the database's version.
+    version: Option<i64>,
     world_at: Option<Instant>,
     /// Whether partitions may stand otherwise than told.
     stale: bool,
@@ -109,10 +115,18 @@ impl Feed<'_> {
         if self.state.is_none() {
             self.state = self.project.state_if_any().map_err(|e| e.to_string())?;
         }
-        if let Some(state) = &self.state {
+        let version = match &self.state {
+            Some(state) => Some(state.version().map_err(|e| e.to_string())?),
+            None => None,
+        };
+        // Runs at work die without writing; else, what nobody has written to has not changed.
+        let news = self.busy || self.fingerprint.is_none() || self.version != version;
+        self.version = version;
+        if let Some(state) = self.state.as_ref().filter(|_| news) {
             let runs = list(self.project, state)?;
             let print = fingerprint(&runs);
             let busy = runs.runs.iter().any(|r| matches!(r.life, RunLife::Running | RunLife::Canceling));
+            self.busy = busy;
             let changed = self.fingerprint != Some(print);
             if changed {
                 self.stale = true;
