@@ -174,6 +174,24 @@ pub async fn run(
     signals: &mut Signals,
     tell: &mut dyn FnMut(Told<'_>),
 ) -> Result<RunReport, RunError> {
+    // Before the run is recorded: from then on it is ended in order.
+    signals.begin();
+    let report = carry_out(res, state, world, plan, options, signals, tell).await;
+    let late = signals.end();
+    let mut report = report?;
+    report.signal = report.signal.or(late);
+    Ok(report)
+}
+
+async fn carry_out(
+    res: &Arc<Resources>,
+    state: &State,
+    world: &mut World,
+    plan: &Plan,
+    options: &RunOptions,
+    signals: &mut Signals,
+    tell: &mut dyn FnMut(Told<'_>),
+) -> Result<RunReport, RunError> {
     let res_config = res.config.clone();
     let graph = &res_config.graph;
     let started = Instant::now();
@@ -242,13 +260,8 @@ pub async fn run(
         }
     }
     looper.flush()?;
-    signals.begin();
-    let driven = looper.drive(receiver, signals).await;
-    let report = driven.and_then(|signal| looper.finish(started, signal));
-    let late = signals.end();
-    let mut report = report?;
-    report.signal = report.signal.or(late);
-    Ok(report)
+    let signal = looper.drive(receiver, signals).await?;
+    looper.finish(started, signal)
 }
 
 /// Days that one group does not exceed: bounds what one query holds and how long a commit waits.
