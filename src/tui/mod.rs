@@ -334,5 +334,7 @@ fn suspend(terminal: &mut ratatui::DefaultTerminal, mouse: bool) -> io::Result<(
     if mouse {
         execute!(io::stdout(), EnableMouseCapture)?;
     }
-    terminal.clear()
+    // The screen just taken is empty, and so is what this terminal knows of it: the next frame is
+    // drawn in full. Clearing would ask the terminal where its cursor is, and wait.
+    Ok(())
 }

@@ -233,10 +233,10 @@ fn no_text_of_a_post_is_obeyed_on_any_screen() {
         viewer.waits_for("silver_posts");
         // The heat map and what it says of a day; runs; the run with its steps and its log;
         // failures. Where there is room, the words behind the sequences are there.
-        let wide = columns >= 80;
+        let wide = columns >= 200;
         let screens = [
             ("jjp", "silver_posts[", false),
-            ("\r", "", true),
+            ("\r", "", columns >= 80),
             ("\u{1b}\u{1b}2", "failed", columns >= 200),
             ("\r", "", wide),
             ("\t", "", false),
