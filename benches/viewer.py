@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The run monitor over 2,027 days of five tables and a year of runs: how soon, how quick, how idle.
 
-    viewer.py [--rxpulse target/release/rxpulse] [--fill target/release/bench-fill] [--keep DIR]
+    [SIZES="80x24"] viewer.py [--rxpulse target/release/rxpulse] [--fill target/release/bench-fill] [--keep DIR]
 
 Makes the project (the sample source, one post a day), records 8,760 hourly runs and some large
 backfills, and prints one JSON line a size of terminal:
