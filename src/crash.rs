@@ -1,7 +1,9 @@
 //! Crash points: every durable operation names itself right before it happens, so that a test
-//! can kill the process at each one and look at what a crash leaves behind.
+//! can kill the process at each one and look at what a crash leaves behind. And traps: places
+//! where a test can ask for a panic.
 //!
-//! Invariant: with `RXPULSE_CRASH_AT` unset, [`point`] does nothing. Never blocks.
+//! Invariant: with `RXPULSE_CRASH_AT` unset, [`point`] does nothing; with `RXPULSE_PANIC_AT`
+//! unset, [`trap`] does nothing. Never blocks.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -28,6 +30,18 @@ pub fn point(what: &'static str) {
         text.push(b'\n');
         let _ = std::io::stderr().write_all(&text);
         std::process::abort();
+    }
+}
+
+/// The place to panic at; `None` when no test asks for one.
+static PANIC_AT: OnceLock<Option<String>> = OnceLock::new();
+
+/// Panics when `RXPULSE_PANIC_AT` names this place, so that a test can see what a defect there
+/// leaves behind. Does nothing otherwise.
+pub fn trap(place: &'static str) {
+    let asked = PANIC_AT.get_or_init(|| std::env::var("RXPULSE_PANIC_AT").ok());
+    if asked.as_deref() == Some(place) {
+        std::panic::panic_any(format!("RXPULSE_PANIC_AT reached: {place}"));
     }
 }
 

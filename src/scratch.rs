@@ -36,12 +36,22 @@ pub fn folder(root: &Path) -> PathBuf {
     }
 }
 
-/// Whether a process of this machine is there.
+/// Whether a process of this machine is there and lives: one that has ended and whose parent has
+/// not asked how (in a container nobody may ever) does not.
 pub fn is_running(pid: u32) -> bool {
-    i32::try_from(pid)
+    let there = i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw)
-        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+        .is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH));
+    there && !has_ended(pid)
+}
+
+/// Whether Linux says of a process that it is there only to be asked how it ended.
+fn has_ended(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else { return false };
+    // The name before the state is in parentheses and may hold anything.
+    let state = stat.iter().rposition(|b| *b == b')').and_then(|at| stat.get(at + 2));
+    matches!(state, Some(b'Z' | b'X'))
 }
 
 #[cfg(test)]
@@ -80,5 +90,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(folder(dir.path()), std::env::temp_dir());
         assert!(!dir.path().join("state").exists());
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_buried_is_dead() {
+        assert!(is_running(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while is_running(child.id()) {
+            assert!(std::time::Instant::now() < until);
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        // Still there to be asked.
+        assert!(child.wait().unwrap().success());
     }
 }

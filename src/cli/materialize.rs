@@ -169,20 +169,50 @@ pub fn run(global: &Global, args: &Materialize) -> Exit {
 /// Plans what is asked for and makes it.
 pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
     common::is_json(global.format)?;
+    let stage = Stage::new()?;
     let lake = Arc::new(project.lake()?);
     let state = project.state()?;
-    let Planned { mut world, plan } = planned(project, asked, Some(&lake), Some(&state), true)?;
-    world.settle_touched(&lake, exec::now_ms())?;
-    for note in &world.notes {
+    let mut planned = planned(project, asked, Some(&lake), Some(&state), true)?;
+    planned.world.settle_touched(&lake, exec::now_ms())?;
+    for note in &planned.world.notes {
         if !global.quiet {
             err(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
         }
     }
-    if plan.is_empty() {
-        world.remember(&state, lake.id())?;
-        return nothing_to_do(global, &plan);
+    if planned.plan.is_empty() {
+        planned.world.remember(&state, lake.id())?;
+        return nothing_to_do(global, &planned.plan);
     }
-    execute(global, project, lake, &state, &mut world, &plan, &asked.options)
+    execute(global, project, lake, &state, &mut planned, &asked.options, stage)
+}
+
+/// Where a run takes place: threads, and an ear for signals from before it is planned until
+/// everything is told, so that whoever interrupts is always answered.
+pub struct Stage {
+    runtime: tokio::runtime::Runtime,
+    signals: Signals,
+}
+
+impl Stage {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn new() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(8 << 20)
+            .enable_all()
+            .build()?;
+        let signals = runtime.block_on(async { Signals::listen(stopped) })?;
+        Ok(Self { runtime, signals })
+    }
+}
+
+/// A signal came while no run was at work: nothing is half done.
+fn stopped(code: i32) {
+    err(&format!("{}\n", yellow("interrupted while no run was at work")));
+    std::process::exit(code);
 }
 
 /// Runs a plan, shows it, and tells how it went. Gives the exit code.
@@ -191,10 +221,11 @@ pub fn execute(
     project: &Project,
     lake: Arc<crate::lake::Lake>,
     state: &crate::state::State,
-    world: &mut World,
-    plan: &Plan,
+    planned: &mut Planned,
     options: &RunOptions,
+    mut stage: Stage,
 ) -> Exit {
+    let Planned { world, plan } = planned;
     let res = Arc::new(project.resources(lake)?);
     let graph = &project.config.graph;
     let mut order: Vec<String> = project
@@ -213,29 +244,24 @@ pub fn execute(
             text::count(plan.fresh as u64)
         )));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_stack_size(8 << 20)
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(async {
-        let mut signals = Signals::listen()?;
+    let signals = &mut stage.signals;
+    let report = stage.runtime.block_on(async {
         let mut tell = |told: Told<'_>| match told {
             Told::Event(_, event) => progress.event(event),
             Told::Tick => progress.tick(),
             Told::Canceling => progress.line(&yellow("canceling… (once more to stop at once)")),
             Told::Live(_) => {}
         };
-        exec::run(&res, state, world, plan, options, &mut signals, &mut tell).await.map_err(CliError::from)
+        exec::run(&res, state, world, plan, options, signals, &mut tell).await.map_err(CliError::from)
     })?;
-    // A worker that is still winding down must not hold the exit.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     progress.finish();
-    let asset_checks = match report.state {
-        RunState::Canceled => Vec::new(),
+    let asset_checks = match (report.state, report.signal) {
+        (RunState::Canceled, _) | (_, Some(_)) => Vec::new(),
         _ => exec::asset_checks(&res, world, None),
     };
     summary(global, project, &progress.view, &report, &options.command, &asset_checks)?;
+    // A worker that is still winding down must not hold the exit.
+    stage.runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     let checks_failed = asset_checks.iter().any(|c| c.result.status == crate::event::CheckStatus::Failed);
     Ok(match (report.state, report.signal) {
         (_, Some(code)) => u8::try_from(code).unwrap_or(130),

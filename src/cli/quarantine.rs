@@ -12,6 +12,7 @@ use crate::source::Quarantined;
 
 use super::args::{Global, Quarantine};
 use super::common::{self, CliError, Exit};
+use super::materialize::{Planned, Stage, execute};
 
 /// Runs the command.
 pub fn run(global: &Global, args: &Quarantine) -> Exit {
@@ -174,6 +175,7 @@ fn replay(
         terminal::out("Nothing is set aside.\n");
         return Ok(0);
     }
+    let stage = Stage::new()?;
     let graph = &project.config.graph;
     let lake = Arc::new(project.lake()?);
     let state = project.state()?;
@@ -196,8 +198,10 @@ fn replay(
         newest_first: false,
         parallel: None,
     };
-    super::materialize::execute(global, project, lake, &state, &mut world, &plan, &options)?;
-    let after: u64 = world
+    let mut planned = Planned { world, plan };
+    let code = execute(global, project, lake, &state, &mut planned, &options, stage)?;
+    let after: u64 = planned
+        .world
         .memory
         .values()
         .flat_map(|m| exec::newest(&m.observations).into_values())
@@ -209,5 +213,5 @@ fn replay(
         text::count(before),
         text::count(after)
     ));
-    Ok(0)
+    Ok(code)
 }

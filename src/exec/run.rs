@@ -73,9 +73,26 @@ pub struct RunReport {
 
 /// What a running step tells the loop.
 enum Message {
-    Group { id: WorkId, attempt: u32, results: Vec<SlotResult> },
-    Capture { id: WorkId, result: Box<Result<CaptureDone, Failure>>, elapsed_ms: u64 },
-    Progress { id: WorkId, progress: Progress },
+    /// The pause before another try is over.
+    Again {
+        asset: AssetIdx,
+        attempt: u32,
+        slots: Vec<usize>,
+    },
+    Group {
+        id: WorkId,
+        attempt: u32,
+        results: Vec<SlotResult>,
+    },
+    Capture {
+        id: WorkId,
+        result: Box<Result<CaptureDone, Failure>>,
+        elapsed_ms: u64,
+    },
+    Progress {
+        id: WorkId,
+        progress: Progress,
+    },
 }
 
 /// How far running queries have come; shown, never recorded.
@@ -99,30 +116,48 @@ pub enum Told<'a> {
     Tick,
 }
 
-/// Asks the operating system for signals; the first cancels, the second ends at once.
+/// Asks the operating system for signals: the first cancels the run, the second ends at once.
 pub struct Signals {
     receiver: mpsc::UnboundedReceiver<i32>,
+    /// Whether a run is at work, which can be canceled.
+    at_work: Arc<AtomicBool>,
 }
 
 impl Signals {
-    /// Listens for SIGINT, SIGTERM and SIGHUP. Must be called inside a tokio runtime.
-    pub fn listen() -> std::io::Result<Self> {
+    /// Listens for SIGINT, SIGTERM and SIGHUP from now on. While no run is at work (it is being
+    /// planned, or has ended) `otherwise` is told the exit code instead, on a thread of the
+    /// runtime. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn listen(otherwise: impl Fn(i32) + Clone + Send + 'static) -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (sender, receiver) = mpsc::unbounded_channel();
+        let at_work = Arc::new(AtomicBool::new(false));
         let kinds =
             [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143), (SignalKind::hangup(), 129)];
         for (kind, code) in kinds {
             let mut stream = signal(kind)?;
-            let sender = sender.clone();
+            let (sender, at_work, otherwise) = (sender.clone(), at_work.clone(), otherwise.clone());
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    if sender.send(code).is_err() {
-                        break;
+                    if !at_work.load(Ordering::SeqCst) || sender.send(code).is_err() {
+                        otherwise(code);
                     }
                 }
             });
         }
-        Ok(Self { receiver })
+        Ok(Self { receiver, at_work })
+    }
+
+    fn begin(&self) {
+        self.at_work.store(true, Ordering::SeqCst);
+    }
+
+    /// No run is at work any more. The signal that came too late for it, if one did.
+    fn end(&mut self) -> Option<i32> {
+        self.at_work.store(false, Ordering::SeqCst);
+        self.receiver.try_recv().ok()
     }
 }
 
@@ -131,6 +166,24 @@ impl Signals {
 /// # Errors
 /// When state or lake refuse; steps that fail are part of the report instead.
 pub async fn run(
+    res: &Arc<Resources>,
+    state: &State,
+    world: &mut World,
+    plan: &Plan,
+    options: &RunOptions,
+    signals: &mut Signals,
+    tell: &mut dyn FnMut(Told<'_>),
+) -> Result<RunReport, RunError> {
+    // Before the run is recorded: from then on it is ended in order.
+    signals.begin();
+    let report = carry_out(res, state, world, plan, options, signals, tell).await;
+    let late = signals.end();
+    let mut report = report?;
+    report.signal = report.signal.or(late);
+    Ok(report)
+}
+
+async fn carry_out(
     res: &Arc<Resources>,
     state: &State,
     world: &mut World,
@@ -560,12 +613,17 @@ impl Loop<'_> {
         let declared = self.res.config.asset(job.asset);
         let timeout = declared.timeout_ms.or(self.res.config.run.timeout_ms);
         tokio::spawn(async move {
+            let slots: Vec<usize> = job.slots.iter().map(|s| s.slot).collect();
             if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+                let until = tokio::time::Instant::now() + wait;
+                // Whoever cancels does not wait for the pause.
+                while tokio::time::Instant::now() < until && !cancel.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                let _ = sender.send(Message::Again { asset: job.asset, attempt, slots: slots.clone() });
             }
             // A flag of its own, so that a time-out stops this group alone.
             let stop = CancellationFlag::new();
-            let slots: Vec<usize> = job.slots.iter().map(|s| s.slot).collect();
             let worker = {
                 let (stop, sender) = (stop.clone(), sender.clone());
                 tokio::task::spawn_blocking(move || {
@@ -709,6 +767,13 @@ impl Loop<'_> {
         match message {
             Message::Progress { id, progress } => {
                 self.live.insert(id, progress);
+                Ok(())
+            }
+            Message::Again { asset, attempt, slots } => {
+                for slot in slots {
+                    let step = self.target(asset, slot);
+                    self.batch.events.push(Event::StepStarted { step, attempt });
+                }
                 Ok(())
             }
             Message::Group { id, attempt, results } => {

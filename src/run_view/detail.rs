@@ -128,9 +128,15 @@ impl RunDetail {
     }
 
     /// Takes the event of a sequence number in. It was recorded at `at_ms`, the run began at
-    /// `began_ms` (both milliseconds since 1970 UTC); `line` is what the log says of it.
+    /// `began_ms` (both milliseconds since 1970 UTC); `line` is what the log says of it. After the
+    /// run's end it is only a line, as a warning: the late word of a process that was taken for
+    /// dead, and what has ended stays as it is.
     pub fn apply(&mut self, seq: i64, at_ms: i64, began_ms: i64, event: &Event, line: String) {
         self.seq = seq;
+        if self.view.state.is_some() {
+            self.tell(at_ms, LogLevel::Warn, line);
+            return;
+        }
         self.view.apply(event);
         let since = at_ms.saturating_sub(began_ms);
         match event {
@@ -157,17 +163,33 @@ impl RunDetail {
                     s.message.clone_from(message);
                 }
             }
-            Event::StepRetry { .. }
-            | Event::Log { .. }
-            | Event::RunStarted { .. }
-            | Event::RunFinished { .. } => {}
+            Event::StepRetry { step, .. } => {
+                let (lane, part) = self.lane_of(step);
+                if let Some(s) = lane.steps.get_mut(&part) {
+                    s.state = StepState::Ready;
+                }
+            }
+            Event::RunFinished { .. } => {
+                // What had not ended never will.
+                for step in self.lanes.values_mut().flat_map(|lane| lane.steps.values_mut()) {
+                    if !step.state.is_final() {
+                        step.state = StepState::Canceled;
+                    }
+                }
+            }
+            Event::Log { .. } | Event::RunStarted { .. } => {}
         }
+        self.tell(at_ms, LogLevel::of(event), line);
+    }
+
+    /// Adds a line to the log; when it is full, its older half goes.
+    fn tell(&mut self, at_ms: i64, level: LogLevel, text: String) {
         if self.log.len() >= LOG_LINES {
             let half = LOG_LINES / 2;
             self.log.drain(..half);
             self.log_dropped += half;
         }
-        self.log.push(LogLine { at_ms, level: LogLevel::of(event), text: line });
+        self.log.push(LogLine { at_ms, level, text });
     }
 
     /// The lane of a target, with its step in it, and the step's name.
@@ -259,6 +281,49 @@ mod tests {
         use LogLevel::*;
         assert_eq!(levels, [Info, Debug, Debug, Warn, Debug, Info, Error]);
         assert_eq!((detail.view.total().planned, detail.view.total().failed), (3, 1));
+    }
+
+    #[test]
+    fn steps_stand_where_the_database_has_them() {
+        let step = |n: u32| day(&format!("2026-08-{n:02}"));
+        let events = [
+            Event::StepStarted { step: step(1), attempt: 1 },
+            Event::StepRetry { step: step(1), attempt: 1, error: "slow".into(), wait_ms: 5 },
+            Event::StepStarted { step: step(1), attempt: 2 },
+            finished(&step(1), StepState::Succeeded, 1),
+            Event::StepStarted { step: step(2), attempt: 1 },
+            Event::RunFinished { state: RunState::Canceled, elapsed_ms: 9 },
+            finished(&step(2), StepState::Succeeded, 1),
+        ];
+        let folds: Vec<RunDetail> = (1..=events.len())
+            .map(|n| {
+                let mut detail = RunDetail::default();
+                (1..=3).for_each(|n| detail.expect(&step(n)));
+                for (i, event) in events[..n].iter().enumerate() {
+                    detail.apply(i as i64 + 1, BEGAN, BEGAN, event, String::new());
+                }
+                assert_eq!((detail.log.len(), detail.seq), (n, n as i64), "every event is a line");
+                detail
+            })
+            .collect();
+        let states: Vec<Vec<StepState>> =
+            folds.iter().map(|d| d.lanes["facts"].steps.values().map(|s| s.state).collect()).collect();
+        use StepState::{Canceled, Ready, Running, Succeeded, Waiting};
+        let wanted = [
+            [Running, Waiting, Waiting],
+            [Ready, Waiting, Waiting],
+            [Running, Waiting, Waiting],
+            [Succeeded, Waiting, Waiting],
+            [Succeeded, Running, Waiting],
+            [Succeeded, Canceled, Canceled],
+            [Succeeded, Canceled, Canceled],
+        ];
+        assert_eq!(states, wanted);
+        // The late word changes nothing but the log, and stands out there.
+        let [ended, late] = &folds[5..] else { panic!("two") };
+        assert_eq!((&late.view, &late.lanes), (&ended.view, &ended.lanes));
+        assert_eq!(late.log.last().unwrap().level, LogLevel::Warn);
+        assert_eq!(ended.log.last().unwrap().level, LogLevel::Info);
     }
 
     #[test]

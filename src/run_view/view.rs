@@ -1,6 +1,6 @@
 //! How many steps of a run stand where, and what they have done so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::AssetKey;
@@ -76,6 +76,9 @@ pub struct RunView {
     pub failures: Vec<Failure>,
     /// Warnings of checks.
     pub warnings: u64,
+    /// Steps at work now.
+    #[serde(skip)]
+    at_work: BTreeSet<Target>,
 }
 
 /// What the steps of one asset are counted under; the captures of each source have a lane of
@@ -104,25 +107,26 @@ impl RunView {
         self.assets.entry(lane(step)).or_default().planned += 1;
     }
 
-    /// Takes one event in.
+    /// Takes one event in. Nothing counts after the run's end: it is the late word of a process
+    /// that was taken for dead.
     pub fn apply(&mut self, event: &Event) {
+        if self.state.is_some() {
+            return;
+        }
         match event {
             Event::RunStarted { command, steps } => {
                 self.command.clone_from(command);
                 self.steps = *steps;
             }
-            Event::StepStarted { step, attempt } => {
-                let counts = self.assets.entry(lane(step)).or_default();
-                if *attempt == 1 {
-                    counts.running += 1;
+            Event::StepStarted { step, .. } => {
+                if self.at_work.insert(step.clone()) {
+                    self.assets.entry(lane(step)).or_default().running += 1;
                 }
             }
+            Event::StepRetry { step, .. } => self.rests(step),
             Event::StepFinished { step, state, stats, message, checks, .. } => {
+                self.rests(step);
                 let counts = self.assets.entry(lane(step)).or_default();
-                let ran = matches!(state, StepState::Succeeded | StepState::Failed);
-                if ran || counts.running > 0 && *state == StepState::Canceled {
-                    counts.running = counts.running.saturating_sub(1);
-                }
                 counts.add(*state);
                 if stats.unchanged == Some(true) {
                     counts.unchanged += 1;
@@ -151,8 +155,23 @@ impl RunView {
             Event::RunFinished { state, elapsed_ms } => {
                 self.state = Some(*state);
                 self.elapsed_ms = Some(*elapsed_ms);
+                // What had not ended never will.
+                self.at_work.clear();
+                for counts in self.assets.values_mut() {
+                    counts.running = 0;
+                    counts.canceled += counts.planned.saturating_sub(counts.done());
+                }
             }
-            Event::StepRetry { .. } | Event::Log { .. } => {}
+            Event::Log { .. } => {}
+        }
+    }
+
+    /// A step is not at work any more.
+    fn rests(&mut self, step: &Target) {
+        if self.at_work.remove(step)
+            && let Some(counts) = self.assets.get_mut(&lane(step))
+        {
+            counts.running = counts.running.saturating_sub(1);
         }
     }
 
@@ -170,5 +189,67 @@ impl RunView {
             out.canceled += c.canceled;
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::PartitionKey;
+
+    fn target(n: u32) -> Target {
+        let day = format!("2026-08-{n:02}").parse().unwrap();
+        Target::Partition { asset: "facts".parse().unwrap(), partition: PartitionKey::Day(day) }
+    }
+
+    fn started(n: u32, attempt: u32) -> Event {
+        Event::StepStarted { step: target(n), attempt }
+    }
+
+    fn ended(n: u32, state: StepState) -> Event {
+        Event::StepFinished {
+            step: target(n),
+            state,
+            stats: StepStats::default(),
+            message: None,
+            checks: vec![],
+            elapsed_ms: 1,
+        }
+    }
+
+    fn view(planned: u32, events: &[Event]) -> Counts {
+        let mut view = RunView::default();
+        (1..=planned).for_each(|n| view.expect(&target(n)));
+        events.iter().for_each(|e| view.apply(e));
+        view.total()
+    }
+
+    #[test]
+    fn what_is_at_work_is_counted_by_step() {
+        let retry = Event::StepRetry { step: target(1), attempt: 1, error: "slow".into(), wait_ms: 5 };
+        let events = [
+            started(1, 1),
+            started(2, 1),
+            retry,
+            started(1, 2),
+            // Found done by another run while it was at work; canceled without having been.
+            ended(2, StepState::Skipped),
+            ended(3, StepState::Canceled),
+        ];
+        assert_eq!(view(4, &events[..2]).running, 2);
+        assert_eq!(view(4, &events[..3]).running, 1, "the first one waits for another try");
+        assert_eq!(view(4, &events[..4]).running, 2);
+        assert_eq!(view(4, &events).running, 1);
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_the_end_of_its_steps() {
+        let over = Event::RunFinished { state: RunState::Failed, elapsed_ms: 9 };
+        let events = [started(1, 1), started(2, 1), ended(1, StepState::Failed), over];
+        let counts = view(4, &events);
+        assert_eq!((counts.failed, counts.canceled, counts.running), (1, 3, 0));
+        // A process that was taken for dead goes on and says so: too late.
+        let late = [&events[..], &[ended(2, StepState::Succeeded)]].concat();
+        assert_eq!(view(4, &late), counts);
     }
 }

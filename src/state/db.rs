@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
@@ -219,15 +219,25 @@ impl State {
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
         let conn = self.writer()?;
+        let began = Instant::now();
         let run = || {
             self.let_others_in(conn)?;
             let tx = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+            let waited = began.elapsed();
             let value = f(&tx)?;
             crate::crash::point("sqlite commit");
             tx.commit()?;
-            Ok(value)
+            Ok((value, waited))
         };
-        run().map_err(|fault: Fault| fault.at(&self.path, doing))
+        let (value, waited) = run().map_err(|fault: Fault| fault.at(&self.path, doing))?;
+        tracing::debug!(
+            target: "rxpulse::state",
+            doing,
+            waited_us = waited.as_micros() as u64,
+            elapsed_us = began.elapsed().as_micros() as u64,
+            "wrote"
+        );
+        Ok(value)
     }
 
     /// Leaves the lock free for a moment when others have written since our last write: they

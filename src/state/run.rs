@@ -184,15 +184,21 @@ impl State {
         })
     }
 
-    /// Ends a run and gives back its leases. Steps that have not ended are canceled. A run that
-    /// has ended stays as it is.
+    /// Ends a run and gives back its leases, and records so as an event. Steps that have not ended
+    /// are canceled. A run that has ended stays as it is.
     ///
     /// # Errors
     /// [`StateError::UnknownRun`]; [`StateError::NotFinal`]; as any write.
     pub fn finish_run(&self, run: RunId, state: RunState, now_ms: i64) -> Result<(), StateError> {
         self.write("finish a run", |tx| {
             known(tx, run)?;
-            finish(tx, run, state, None, now_ms)?;
+            if finish(tx, run, state, None, now_ms)? {
+                let started_ms: i64 = tx
+                    .prepare_cached("SELECT started_ms FROM runs WHERE id = ?1")?
+                    .query_row([run.0], |r| r.get(0))?;
+                let elapsed_ms = u64::try_from(now_ms.saturating_sub(started_ms)).unwrap_or(0);
+                add_event(tx, run, now_ms, &Event::RunFinished { state, elapsed_ms })?;
+            }
             Ok(())
         })
     }

@@ -169,6 +169,10 @@ fn a_finished_run_has_no_open_steps_and_no_leases() {
     let rows = state.steps(run, &StepFilter::default()).unwrap();
     assert!(rows.iter().all(|s| s.state == StepState::Canceled && s.finished_ms == Some(5)));
     assert_eq!(state.run(run).unwrap().unwrap().counts.canceled, 2);
+    // Whoever follows the log learns it there, once.
+    state.finish_run(run, RunState::Canceled, 6).unwrap();
+    let last: Vec<Event> = state.events(run, 0, 10).unwrap().into_iter().skip(1).map(|e| e.2).collect();
+    assert_eq!(last, [Event::RunFinished { state: RunState::Canceled, elapsed_ms: 5 }]);
     // A late event of it is kept, and opens nothing.
     state.record(run, &batch(6, vec![started(&step("2026-08-09"), 1)])).unwrap();
     assert_eq!(state.steps(run, &StepFilter::default()).unwrap().len(), 2);

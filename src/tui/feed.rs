@@ -117,6 +117,7 @@ impl<'p> Feed<'p> {
 
     /// Reads what there is to read, and tells it. False when nobody listens.
     fn look(&mut self, tell: &dyn Fn(News) -> bool) -> Result<bool, String> {
+        crate::crash::trap("viewer feed");
         self.open_state()?;
         if let Some(state) = &self.state {
             let now_ms = (self.clock)();
@@ -179,16 +180,17 @@ impl<'p> Feed<'p> {
         let life = self.project.life_at(&row, now_ms);
         let first = self.detail.run.is_none();
         let mut news = first;
-        if first {
-            for step in state.steps(id, &StepFilter::default()).map_err(words)? {
-                self.detail.detail.expect(&step.target);
-            }
-        }
         let began = row.started_ms;
         loop {
             let events = state.events(id, self.detail.detail.seq, EVENTS).map_err(words)?;
             let n = events.len();
             news |= n > 0;
+            if n > 0 && self.detail.detail.seq == 0 {
+                // Planned steps are recorded together with the first event, not with the run.
+                for step in state.steps(id, &StepFilter::default()).map_err(words)? {
+                    self.detail.detail.expect(&step.target);
+                }
+            }
             for (seq, at_ms, event) in &events {
                 let line = event_line::plain(event);
                 self.detail.detail.apply(*seq, *at_ms, began, event, line);
@@ -450,7 +452,8 @@ mod tests {
         assert_eq!(look(&mut feed), ["runs Running", "run Running 1"]);
         assert!(look(&mut feed).is_empty());
         state.finish_run(id, RunState::Canceled, BEGAN + 990).unwrap();
-        assert_eq!(look(&mut feed), ["runs Canceled", "run Canceled 1"]);
+        // The end is an event, too.
+        assert_eq!(look(&mut feed), ["runs Canceled", "run Canceled 2"]);
         assert!(look(&mut feed).is_empty());
         feed.forget();
         assert_eq!(look(&mut feed), ["runs Canceled"]);

@@ -19,12 +19,14 @@ pub mod theme;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableMouseCapture, EnableMouseCapture, Event, KeyCode, KeyEventKind, KeyModifiers, MouseEventKind,
 };
@@ -64,6 +66,8 @@ pub struct Options {
 
 /// Frames a second at most while a run is at work.
 const FRAME: Duration = Duration::from_millis(100);
+/// How long a viewer that was told to end may take, on a terminal that is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a turn of the loop waits for a key.
 const TURN: Duration = Duration::from_millis(50);
 
@@ -72,22 +76,34 @@ const TURN: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the terminal cannot be used.
 pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register(signal, stop.clone())?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    // The exit code of the signal that came; 0 while none has.
+    let stop = Arc::new(AtomicUsize::new(0));
+    let (watched, signaled) = UnixStream::pair()?;
+    for (signal, code) in [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] {
+        signal_hook::flag::register_usize(signal, stop.clone(), code)?;
+        signal_hook::low_level::pipe::register(signal, signaled.try_clone()?)?;
     }
+    insist(watched, stop.clone())?;
+    // The hook that ratatui puts before this one gives the terminal back, whichever thread panics.
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        BROKEN.store(true, Ordering::SeqCst);
+        before(panic);
+    }));
     let (wants, wanted) = channel();
     let (tell, news) = channel();
-    feed::start(project.clone(), options.clock, wanted, tell)?;
     let mut app = App::new(options.theme, options.readonly);
     app.now_ms = (options.clock)();
     // Also puts a hook before the panic hook that restores the terminal.
     let mut terminal = ratatui::try_init()?;
     let mouse = options.mouse;
+    let restore = Restore { mouse };
     if mouse {
         execute!(io::stdout(), EnableMouseCapture)?;
     }
-    let restore = Restore { mouse };
+    // After the hook is there: a panic in it is the viewer's end, too.
+    feed::start(project.clone(), options.clock, wanted, tell)?;
     let mut viewer = Viewer {
         launcher: Launcher::new(&project.root, options.arguments),
         wants,
@@ -109,8 +125,28 @@ pub fn show(project: Arc<Project>, options: Options) -> io::Result<u8> {
     let _ = viewer.wants.send(Want::Stop);
     drop(restore);
     result?;
-    Ok(if stop.load(Ordering::Relaxed) { 143 } else { 0 })
+    Ok(u8::try_from(stop.load(Ordering::Relaxed)).unwrap_or(1))
 }
+
+/// Ends the process when a signal does not end the viewer in order: crossterm reads a terminal
+/// that is gone again and again, and one whose output is stopped takes no frame.
+fn insist(mut signaled: UnixStream, stop: Arc<AtomicUsize>) -> io::Result<()> {
+    std::thread::Builder::new().name("rxpulse-insist".into()).spawn(move || {
+        if signaled.read_exact(&mut [0]).is_ok() {
+            let began = Instant::now();
+            while io::stdin().is_terminal() && began.elapsed() < PATIENCE {
+                std::thread::sleep(TURN);
+            }
+            // Nothing is written: whatever holds the viewer up would hold this up, too.
+            let _ = ratatui::crossterm::terminal::disable_raw_mode();
+            std::process::exit(i32::try_from(stop.load(Ordering::Relaxed)).unwrap_or(1));
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether a thread has panicked, after which the terminal is not ours any more.
+static BROKEN: AtomicBool = AtomicBool::new(false);
 
 fn newest(project: &Project) -> i64 {
     let state = project.state_if_any().ok().flatten();
@@ -127,7 +163,11 @@ impl Drop for Restore {
         if self.mouse {
             let _ = execute!(io::stdout(), DisableMouseCapture);
         }
-        ratatui::restore();
+        let _ = execute!(io::stdout(), Show);
+        // A second time would put the cursor back over what the panic said.
+        if !BROKEN.load(Ordering::SeqCst) {
+            ratatui::restore();
+        }
     }
 }
 
@@ -146,7 +186,7 @@ impl Viewer {
         &mut self,
         app: &mut App,
         terminal: &mut ratatui::DefaultTerminal,
-        stop: &AtomicBool,
+        stop: &AtomicUsize,
         mouse: bool,
     ) -> io::Result<()> {
         // At once, before anything is read.
@@ -155,8 +195,11 @@ impl Viewer {
         let mut drawn = Instant::now();
         let mut second = 0;
         loop {
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) != 0 {
                 return Ok(());
+            }
+            if BROKEN.load(Ordering::SeqCst) {
+                return Err(io::Error::other("the viewer has a defect; please report what stands above"));
             }
             let mut urgent = false;
             while let Ok(news) = self.news.try_recv() {
@@ -175,6 +218,7 @@ impl Viewer {
                 dirty = true;
             }
             if urgent || dirty && drawn.elapsed() >= FRAME {
+                crate::crash::trap("viewer");
                 app.settle();
                 terminal.draw(|frame| draw(app, frame))?;
                 (dirty, drawn) = (false, Instant::now());
@@ -279,5 +323,7 @@ fn suspend(terminal: &mut ratatui::DefaultTerminal, mouse: bool) -> io::Result<(
     if mouse {
         execute!(io::stdout(), EnableMouseCapture)?;
     }
-    terminal.clear()
+    // The screen just taken is empty, and so is what this terminal knows of it: the next frame is
+    // drawn in full. Clearing would ask the terminal where its cursor is, and wait.
+    Ok(())
 }

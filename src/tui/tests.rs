@@ -237,8 +237,11 @@ fn died(buried: bool) -> App {
             checks: vec![],
             elapsed_ms: 0,
         };
-        let line = crate::output::event_line::plain(&gone);
-        shot.detail.apply(5, BEGAN + 3_600_000, BEGAN, &gone, line);
+        let over = Event::RunFinished { state: RunState::Failed, elapsed_ms: 60_000 };
+        for (seq, event) in (5..).zip([gone, over]) {
+            let line = crate::output::event_line::plain(&event);
+            shot.detail.apply(seq, BEGAN + 3_600_000, BEGAN, &event, line);
+        }
     }
     let mut runs = RunsShot::clone(&app.runs);
     runs.runs[0] = dead.clone();

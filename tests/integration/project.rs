@@ -153,6 +153,11 @@ impl Project {
         self.dir.path().join(name)
     }
 
+    /// The project as the program sees it.
+    pub fn opened(&self) -> rxpulse::project::Project {
+        rxpulse::project::Project::open(self.dir.path().to_path_buf(), None).unwrap_or_else(|e| panic!("{e}"))
+    }
+
     pub fn lake(&self) -> PathBuf {
         self.path("state/lake")
     }
@@ -255,6 +260,16 @@ impl Project {
             .collect()
     }
 
+    /// Every run with how it stands, oldest first.
+    #[track_caller]
+    pub fn runs(&self) -> Vec<(i64, String)> {
+        let list = self.json(&["runs", "list"]);
+        let mut runs: Vec<(i64, String)> =
+            list.as_array().unwrap().iter().map(|r| (r["id"].as_i64().unwrap(), text(&r["life"]))).collect();
+        runs.sort();
+        runs
+    }
+
     /// The windows that the newest run captured.
     #[track_caller]
     pub fn captures(&self) -> Vec<String> {
@@ -346,6 +361,16 @@ impl Project {
         }
         out
     }
+}
+
+/// A seed for random choices, printed so that a failure can be repeated.
+pub fn seed() -> u64 {
+    let seed = std::env::var("RXPULSE_TEST_SEED").map_or_else(
+        |_| std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1,
+        |s| s.parse().unwrap(),
+    );
+    println!("RXPULSE_TEST_SEED={seed}");
+    seed
 }
 
 pub fn finish(child: Child) -> Done {
