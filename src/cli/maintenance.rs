@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::event::{StepState, Target};
-use crate::exec::now_ms;
+use crate::exec::{self, now_ms};
 use crate::graph::{AssetKey, PartitionKey};
 use crate::lake::GcOptions;
 use crate::output::terminal::{self, dim, green};
@@ -30,6 +30,7 @@ pub fn gc(global: &Global, args: &Gc) -> Exit {
         true => lake.gc_plan(&options)?.files,
         false => lake.gc(&options)?.1.removed,
     };
+    let tidied = exec::tidy(&lake, options.now_ms, options.retention_ms, args.dry_run)?;
     let (files, bytes) = (doomed.len() as u64, doomed.iter().map(|d| d.bytes).sum::<u64>());
     if json {
         let list: Vec<_> = doomed
@@ -38,7 +39,10 @@ pub fn gc(global: &Global, args: &Gc) -> Exit {
             .collect();
         common::print_json(
             global.format,
-            &serde_json::json!({ "dry_run": args.dry_run, "files": files, "bytes": bytes, "list": list }),
+            &serde_json::json!({
+                "dry_run": args.dry_run, "files": files, "bytes": bytes, "list": list,
+                "records": tidied.observations + tidied.requests,
+            }),
         )?;
         return Ok(0);
     }
@@ -53,6 +57,10 @@ pub fn gc(global: &Global, args: &Gc) -> Exit {
     }
     let word = if args.dry_run { "Would delete" } else { "Deleted" };
     terminal::out(&format!("{word} {} ({})\n", text::plural(files, "file"), text::size(bytes)));
+    let records = tidied.observations + tidied.requests;
+    if records > 0 {
+        terminal::out(&format!("{word} {} of old readings\n", text::plural(records, "record")));
+    }
     Ok(0)
 }
 

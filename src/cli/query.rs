@@ -10,7 +10,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::config::Body;
 use crate::diagnostic::{Problem, SourceText, TextProblem};
 use crate::engine::{CancellationFlag, EngineError, Input, InputFile, SqlJob, TableData};
-use crate::exec::World;
+use crate::exec::{REQUESTS, World};
 use crate::graph::{AssetIdx, AssetKind, Partitioning};
 use crate::lake::Lake;
 use crate::output::terminal::{self, Format, dim, err};
@@ -63,6 +63,17 @@ pub fn table(
     Ok(Input { name: key.clone(), daily, data })
 }
 
+/// Every request that a source of the network made.
+fn requests(lake: Option<&Lake>) -> Result<Input, CliError> {
+    let batches = match lake {
+        Some(lake) => vec![(None, crate::exec::read_requests(lake)?)],
+        None => Vec::new(),
+    };
+    let name = REQUESTS.parse().map_err(|_| CliError::Usage(format!("`{REQUESTS}` is no name")))?;
+    let data = TableData::Memory { schema: crate::exec::requests_schema(), batches };
+    Ok(Input { name, daily: false, data })
+}
+
 /// Runs the command.
 pub fn run(global: &Global, args: &Query) -> Exit {
     let project = common::open(global)?;
@@ -85,7 +96,12 @@ pub fn run(global: &Global, args: &Query) -> Exit {
     let world = project.world(lake.as_ref(), state.as_ref(), false, false)?;
     let engine = project.engine()?;
     let (shapes, _) = project.shapes(&engine).map_err(CliError::Problems)?;
-    let names: Vec<&str> = graph.iter().map(|(_, a)| a.key.as_str()).collect();
+    let mut names: Vec<&str> = graph.iter().map(|(_, a)| a.key.as_str()).collect();
+    // A log is a table to ask, though no asset; a declared asset of that name comes first.
+    let logged = graph.find(REQUESTS).is_none();
+    if logged {
+        names.push(REQUESTS);
+    }
     let unknown: Vec<TextProblem> = parsed
         .tables()
         .iter()
@@ -110,6 +126,9 @@ pub fn run(global: &Global, args: &Query) -> Exit {
             err(&format!("{}\n", dim(&format!("{} has no published partition yet", graph.key(asset)))));
         }
         tables.push(table(&project, lake.as_ref(), &world, asset, shapes[asset.i()].schema.clone())?);
+    }
+    if logged && parsed.tables().iter().any(|t| t.name == REQUESTS) {
+        tables.push(requests(lake.as_ref())?);
     }
     let mut batches = Vec::new();
     let asked = engine.query(&file, tables, &CancellationFlag::new(), &mut |batch| {

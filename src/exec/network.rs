@@ -29,9 +29,6 @@ use super::resources::Resources;
 use super::step::Failure;
 use super::world::{Memory, Sight};
 
-/// The kind of the lake's records of which requests were made.
-pub const REQUESTS: &str = "source_requests";
-
 /// The HTTP clients of a project, one a source: each may reach the private hosts that its own
 /// configuration names, and no other's.
 #[derive(Default)]
@@ -339,7 +336,7 @@ pub fn read(
     let every_ms = def(source).map_or(0, |d| d.every_ms(&job.window.id, source.every_ms));
     stream.apply(&reached, job.now_ms, every_ms);
     let bytes = requested.iter().map(|c| c.body_bytes).sum();
-    log_requests(res, source, job, &requested)?;
+    super::requests::log(&res.lake, job.run, &source.name, &job.window.id, &requested).map_err(failed)?;
     let set_aside = output.quarantine.read().map_err(failed)?;
     let mut stats = super::capture::stats(&output.counts, bytes);
     stats.requests = Some(u64::from(reached.requests));
@@ -471,53 +468,4 @@ fn held(
     let mut out: Vec<Held> = posts.into_values().map(|(_, held)| held).collect();
     out.sort_by(|a, b| (a.created_at_ms, &a.native_id).cmp(&(b.created_at_ms, &b.native_id)));
     Ok(out)
-}
-
-/// One line of the log of requests.
-#[derive(serde::Serialize)]
-struct RequestLine<'a> {
-    at_ms: i64,
-    run: i64,
-    source: &'a str,
-    window: &'a str,
-    method: &'a str,
-    host: &'a str,
-    path: &'a str,
-    status: Option<u16>,
-    failure: Option<String>,
-    attempt: u32,
-    bytes: u64,
-    elapsed_ms: u64,
-}
-
-fn log_requests(
-    res: &Resources,
-    source: &SourceConfig,
-    job: &CaptureJob,
-    calls: &[Call],
-) -> Result<(), Failure> {
-    if calls.is_empty() {
-        return Ok(());
-    }
-    let mut lines = Vec::new();
-    for call in calls {
-        let line = RequestLine {
-            at_ms: call.at_ms,
-            run: job.run,
-            source: &source.name,
-            window: &job.window.id,
-            method: &call.method,
-            host: &call.host,
-            path: &call.path,
-            status: call.status,
-            failure: call.failure.map(crate::http::ErrorKind::words),
-            attempt: call.attempt,
-            bytes: call.body_bytes,
-            elapsed_ms: call.elapsed_ms,
-        };
-        serde_json::to_writer(&mut lines, &line).map_err(failed)?;
-        lines.push(b'\n');
-    }
-    res.lake.append_record(REQUESTS, &source.name, &lines).map_err(failed)?;
-    Ok(())
 }

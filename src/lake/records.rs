@@ -56,6 +56,16 @@ impl Lake {
             .map_err(|e| LakeError::Corrupt { path: full, why: e.to_string() })
     }
 
+    /// Removes a record that newer ones of its log say everything of. The newest one stays:
+    /// numbers are never given twice. False when it was not there.
+    pub fn remove_record(&self, kind: &str, name: &str, number: u64) -> Result<bool, LakeError> {
+        let folder = folder(kind, name)?;
+        if self.numbers(&folder)?.last() == Some(&number) {
+            return Ok(false);
+        }
+        self.store.delete(&format!("{folder}/{number:010}{EXTENSION}"))
+    }
+
     fn numbers(&self, folder: &str) -> Result<Vec<u64>, LakeError> {
         let number = |name: &String| {
             let digits = name.strip_suffix(EXTENSION)?;
