@@ -44,11 +44,18 @@ pub(super) fn common(f: &mut Fields<'_>, type_name: &str) -> (i64, Vec<String>) 
     (every, allowed)
 }
 
-/// The host and port of an address that a person wrote: reaching it is what they asked for.
+/// The host and port of an address that a person wrote, where it is an address of their own
+/// machine or network by its spelling: reaching it is what they asked for. A name is not: what
+/// it leads to can change, and `allow_hosts` permits it where that is meant.
 pub(super) fn host_of(url: &str) -> Option<String> {
     let rest = url.split_once("://")?.1;
-    let host = rest.split(['/', '?', '#']).next()?;
-    (!host.is_empty()).then(|| host.to_string())
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next()?,
+        None => authority.split(':').next()?,
+    };
+    let own = host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok();
+    own.then(|| authority.to_string())
 }
 
 fn subreddits(f: &mut Fields<'_>) -> Vec<String> {
@@ -236,4 +243,21 @@ pub(super) fn crawl(f: &mut Fields<'_>, at: &Spot) -> SourceKind {
         max_pages,
         delay_ms,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_by_their_spelling_permit_themselves() {
+        let own = |url| host_of(url);
+        assert_eq!(own("http://127.0.0.1:8080/x").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(own("http://[::1]:8080").as_deref(), Some("[::1]:8080"));
+        assert_eq!(own("http://LocalHost/x").as_deref(), Some("LocalHost"));
+        for other in ["https://oauth.reddit.com", "http://127.0.0.1.example.org/", "http://0x7f000001/", "x"]
+        {
+            assert_eq!(own(other), None, "{other}");
+        }
+    }
 }
