@@ -64,13 +64,11 @@ impl SourceKind {
     /// The environment variables that it names. Their values are secrets.
     pub fn variables(&self) -> Vec<&str> {
         match self {
-            SourceKind::Reddit(reddit) => {
-                [Some(&reddit.client_id_env), reddit.client_secret_env.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .map(String::as_str)
-                    .collect()
-            }
+            SourceKind::Reddit(reddit) => [Some(&reddit.client_id_env), reddit.client_secret_env.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
             _ => Vec::new(),
         }
     }

@@ -378,8 +378,11 @@ fn ask(
 
 /// The number of the first brand that a post names.
 pub(super) fn brand_of(brands: &Brands, e: &Envelope<'_>, scratch: &mut Scratch) -> Option<u16> {
-    let text: Vec<_> =
-        [&e.title, &e.body, &e.link_title].into_iter().flatten().map(|text| unescape(text.as_str())).collect();
+    let text: Vec<_> = [&e.title, &e.body, &e.link_title]
+        .into_iter()
+        .flatten()
+        .map(|text| unescape(text.as_str()))
+        .collect();
     let channel = e.channel.as_ref().map_or("", |c| c.as_str());
     brands.matches(&norm(&text.join(" . ")), e.platform.as_str(), channel, scratch).brand
 }

@@ -1,6 +1,6 @@
-//! Where the sources stand: what was read last, what is due, how many days they have. Pure.
+//! Where the sources stand: what was read last, what is due, how many days they have.
 //!
-//! Reads what a [`World`] knows already and asks nobody.
+//! Reads what a [`World`] knows already; asks nobody and changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -205,7 +205,7 @@ fn named_by(config: &Config, source: &str) -> Vec<String> {
 
 /// The newest reading, of whatever kind.
 fn last(memory: &Memory) -> Option<Reading> {
-    let read = memory.observations.values().rev().filter(|o| o.window != MISSING_DAYS);
+    let read = memory.observations.values().filter(|o| o.window != MISSING_DAYS);
     let newest = read.filter(|o| o.stream.is_some() || o.forgotten.is_none()).max_by_key(|o| o.at_ms)?;
     if let Some(stream) = &newest.stream {
         return Some(Reading::of(&newest.window, stream));

@@ -203,9 +203,7 @@ pub fn trial(of: &TrialOf<'_>) -> Result<Trial, TrialError> {
                     .days()
                     .iter()
                     .rev()
-                    .find(|d| {
-                        of.now_ms >= context.day_bounds(*d).1.saturating_add(archive.min_age_ms)
-                    })
+                    .find(|d| of.now_ms >= context.day_bounds(*d).1.saturating_add(archive.min_age_ms))
                     .map(|d| d.to_string()),
             };
             match window {
@@ -372,8 +370,7 @@ fn ask(of: &TrialOf<'_>, context: &CaptureContext, window: &str) -> Result<Trial
         .map_err(|e| TrialError::Failed(format!("cannot start a thread: {e}")))?;
     let client = BlockingClient::new(client, runtime.handle().clone());
     let scratch = std::cell::RefCell::new(Scratch::new());
-    let matches =
-        |e: &Envelope<'_>| network::brand_of(of.brands, e, &mut scratch.borrow_mut()).is_some();
+    let matches = |e: &Envelope<'_>| network::brand_of(of.brands, e, &mut scratch.borrow_mut()).is_some();
     let held = |_: DayRange| Ok(Vec::new());
     // Never set: what the first page holds is to be taken in to its end.
     let stop = AtomicBool::new(false);
