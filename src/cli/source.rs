@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{Config, SourceConfig};
 use crate::envelope::format_millis;
-use crate::exec::{DayTally, Reading, Standing, Trial, TrialError, TrialOf, now_ms, trial};
+use crate::exec::{DayTally, Gap, Reading, Standing, Trial, TrialError, TrialOf, now_ms, trial};
 use crate::http::Call;
 use crate::output::terminal::{self, bold, dim, green, red, yellow};
 use crate::output::{sanitize, text};
@@ -180,13 +180,10 @@ pub fn reading_line(r: &Reading) -> String {
 
 /// What `status` says of a source, as JSON.
 pub fn coverage_json(standing: &Standing) -> serde_json::Value {
-    let gap = standing.newest_gap.as_ref();
     serde_json::json!({
         "source": standing.source,
         "days": standing.days,
-        "newest_gap": gap.map(|(day, status, reason)| serde_json::json!({
-            "day": day, "status": status, "reason": reason,
-        })),
+        "newest_gap": standing.newest_gap,
     })
 }
 
@@ -205,7 +202,7 @@ pub fn coverage_lines(config: &Config, standings: &[Standing]) -> String {
                 line.push_str(&format!(", {} {word}", text::count(n)));
             }
         }
-        if let Some((day, _, Some(reason))) = &standing.newest_gap {
+        if let Some(Gap { day, reason: Some(reason), .. }) = &standing.newest_gap {
             line.push_str(&dim(&format!(" · {day}: {}", sanitize::line(reason))));
         }
         let required = if source.required { " (required)" } else { "" };

@@ -28,7 +28,7 @@ pub use resources::{AssetShape, FilesCache, Resources, is_feedback};
 pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms, run, targets};
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 pub use sources::{SourceDay, SourceDays, files_def};
-pub use standing::{DayTally, Reading, Standing};
+pub use standing::{DayTally, Gap, Reading, Standing};
 pub use step::InputRef;
 pub use system::{Coverage, judge, schema as system_schema};
 pub use trial::{Example, Trial, TrialError, TrialOf, trial};

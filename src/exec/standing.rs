@@ -77,6 +77,17 @@ impl DayTally {
     }
 }
 
+/// A day that a source does not have in full.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Gap {
+    /// Which.
+    pub day: Day,
+    /// How much of it there is.
+    pub status: Reach,
+    /// Why not more.
+    pub reason: Option<String>,
+}
+
 /// Where one source stands.
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -92,8 +103,8 @@ pub struct Standing {
     pub due: u64,
     /// The project's days; none when no asset uses the source.
     pub days: DayTally,
-    /// The newest day that is not complete, and why.
-    pub newest_gap: Option<(Day, Reach, Option<String>)>,
+    /// The newest day that is not complete.
+    pub newest_gap: Option<Gap>,
     /// The newest reading.
     pub last: Option<Reading>,
     /// When the next reading is due, milliseconds since 1970 UTC, if that follows from the
@@ -104,7 +115,7 @@ pub struct Standing {
 impl World {
     /// Where every declared source stands, in the order of the configuration.
     pub fn standings(&self, graph: &AssetGraph) -> Vec<Standing> {
-        let mut tallies: BTreeMap<String, (DayTally, Option<(Day, Reach, Option<String>)>)> = BTreeMap::new();
+        let mut tallies: BTreeMap<String, (DayTally, Option<Gap>)> = BTreeMap::new();
         for day in graph.days().iter() {
             // A source of several platforms reaches as much of each.
             let mut rows = self.coverage(graph, day);
@@ -113,7 +124,7 @@ impl World {
                 let (tally, gap) = tallies.entry(row.source).or_default();
                 tally.add(row.status);
                 if row.status != Reach::Complete {
-                    *gap = Some((day, row.status, row.reason));
+                    *gap = Some(Gap { day, status: row.status, reason: row.reason });
                 }
             }
         }

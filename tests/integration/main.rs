@@ -25,3 +25,4 @@ mod real_data;
 mod sample;
 mod signals;
 mod source_pages;
+mod sources;
