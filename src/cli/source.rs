@@ -292,7 +292,7 @@ pub fn advice(source: &SourceConfig, found: &Trial) -> Option<String> {
             (Reach::Blocked, _) => {
                 "asking again soon changes nothing: check what the source names".to_string()
             }
-            _ => "check the network and the host's name; a run tries again by itself".to_string(),
+            _ => "check the network and the host's name; the next run tries again".to_string(),
         }
     };
     Some(words)

@@ -394,3 +394,25 @@ fn what_was_reached_is_told_wherever_one_looks() {
     assert_eq!(whole["coverage"], json!([]));
     assert_eq!(server.requests().len(), asked, "looking asks nobody");
 }
+
+/// The tables to copy in the README are read as they stand.
+#[test]
+fn the_readmes_sources_can_be_copied() {
+    let readme = crate::project::shipped("README.md");
+    let section = readme.split("\n## Sources\n").nth(1).and_then(|t| t.split("\n## ").next()).unwrap();
+    let block = section.split("```toml\n").nth(1).and_then(|t| t.split("```").next()).unwrap();
+    let block: toml::Table = block.parse().unwrap();
+    let declared = block["sources"].as_table().unwrap().clone();
+    let types: Vec<&str> = declared.values().map(|s| s["type"].as_str().unwrap()).collect();
+    for one in ["reddit", "reddit_archive", "feed", "app_store", "crawl"] {
+        assert!(types.contains(&one), "{one} has a table to copy");
+    }
+    let mut project = Project::files("2026-08-01", "2026-08-03");
+    project.set("assets.raw_posts.sources", vec!["reddit", "dumps", "news", "store", "forum"]);
+    project.set("sources", declared.clone());
+    project.save();
+    let valid = project.json(&["validate"]);
+    assert_eq!((&valid["valid"], &valid["problems"]), (&json!(true), &json!([])), "{valid}");
+    let listed = project.json(&["source", "list"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(declared.len()));
+}
