@@ -74,6 +74,9 @@ pub enum Command {
     Validate(Validate),
     /// Run data checks on what is published
     Check(Check),
+    /// Where posts come from: list, test
+    #[command(subcommand)]
+    Source(Source),
     /// Records that were set aside: list, show, replay
     #[command(subcommand)]
     Quarantine(Quarantine),
@@ -361,6 +364,22 @@ pub struct Check {
     pub days: Days,
 }
 
+/// `source …`.
+#[derive(Subcommand, Debug)]
+pub enum Source {
+    /// What is declared, what was reached, what is due; asks nobody
+    List,
+    /// Read one page, and show what would be captured; writes nothing
+    Test {
+        /// Its name in pipelines.toml
+        #[arg(add = shell::sources())]
+        name: String,
+        /// A stream, day or file of it (default: the first that there is)
+        #[arg(value_name = "STREAM")]
+        stream: Option<String>,
+    },
+}
+
 /// `quarantine …`.
 #[derive(Subcommand, Debug)]
 pub enum Quarantine {
@@ -456,7 +475,11 @@ pub enum StateCommand {
 
 /// `doctor`.
 #[derive(Args, Debug)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Also ask each source of the network for one page
+    #[arg(long)]
+    pub online: bool,
+}
 
 /// `completions`.
 #[derive(Args, Debug)]

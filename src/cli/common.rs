@@ -97,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Files(args) => super::files::run(&global, &args),
         Command::Validate(args) => super::validate::run(&global, &args),
         Command::Check(args) => super::check::run(&global, &args),
+        Command::Source(args) => super::source::run(&global, &args),
         Command::Quarantine(args) => super::quarantine::run(&global, &args),
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),

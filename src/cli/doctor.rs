@@ -3,8 +3,9 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::config::{Config, SourceConfig, SourceKind};
 use crate::output::terminal::{self, bold, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
@@ -31,7 +32,7 @@ fn finding(what: &'static str, level: Level, found: impl Into<String>, fix: Opti
 }
 
 /// Runs the command.
-pub fn run(global: &Global, _: &Doctor) -> Exit {
+pub fn run(global: &Global, args: &Doctor) -> Exit {
     let json = common::is_json(global.format)?;
     let mut found =
         vec![finding("version", Level::Pass, format!("rxpulse {}", env!("CARGO_PKG_VERSION")), None)];
@@ -49,7 +50,10 @@ pub fn run(global: &Global, _: &Doctor) -> Exit {
         Err(CliError::Usage(message) | CliError::Failed(message)) => {
             found.push(finding("project", Level::Fail, message, None));
         }
-        Ok(project) => inspect(&project, &mut found),
+        Ok(project) => {
+            inspect(&project, &mut found);
+            sources(&project, args.online, &mut found);
+        }
     }
     let worst = found.iter().map(|f| f.level).max().unwrap_or(Level::Pass);
     if json {
@@ -194,6 +198,65 @@ fn inspect(project: &Project, found: &mut Vec<Finding>) {
             (!set).then_some("export it, or set privacy.author = \"drop\""),
         ));
     }
+}
+
+/// How long each source is waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Whether sources have what they need; with `online`, whether they give a page.
+fn sources(project: &Project, online: bool, found: &mut Vec<Finding>) {
+    let config = &project.config;
+    for source in &config.sources {
+        for (name, set) in super::source::variables(source) {
+            let (level, word) =
+                if set { (Level::Pass, "is set") } else { (worst(config, source), "is not set") };
+            let fix = "export it: Reddit gives it out for an app that it has approved";
+            found.push(finding(
+                "credentials",
+                level,
+                format!("`{}`: ${name} {word}", source.name),
+                (!set).then_some(fix),
+            ));
+        }
+        let asks = match &source.kind {
+            SourceKind::Archive(archive) => archive.base_url.is_some(),
+            kind => kind.is_network(),
+        };
+        if !(online && asks) {
+            continue;
+        }
+        match super::source::attempt(project, source, None, PATIENCE) {
+            Ok(trial) if trial.is_good() => {
+                let records = text::plural(trial.counts.records_in, "record");
+                let stream = sanitize::short(&trial.window, 50);
+                let ended = super::source::ending(&trial);
+                found.push(finding(
+                    "online",
+                    Level::Pass,
+                    format!("`{}`: {stream}: {records}, {ended}", source.name),
+                    None,
+                ));
+            }
+            Ok(trial) => {
+                let words = format!("`{}`: {}", source.name, super::source::ending(&trial));
+                let fix = super::source::advice(source, &trial);
+                found.push(finding("online", worst(config, source), words, fix.as_deref()));
+            }
+            Err(CliError::Usage(why) | CliError::Failed(why)) => {
+                found.push(finding("online", Level::Fail, format!("`{}`: {why}", source.name), None));
+            }
+            Err(CliError::Problems(_)) => {}
+        }
+    }
+}
+
+/// How bad it is that a source gives nothing: less where nobody needs it or another one steps in.
+fn worst(config: &Config, source: &SourceConfig) -> Level {
+    let named = config.graph.indices().any(|asset| match &config.asset(asset).body {
+        crate::config::Body::Source { sources } => sources.contains(&source.name),
+        _ => false,
+    });
+    if source.required || (named && source.fallback.is_empty()) { Level::Fail } else { Level::Warn }
 }
 
 /// Room on the disk, and whether it takes a synced write in reasonable time.

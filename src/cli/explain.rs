@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::exec::World;
+use crate::exec::{Coverage, Reading, World};
 use crate::graph::{
     AssetGraph, AssetIdx, AssetKind, AssetPartition, DataVersion, PartitionKey, Partitioning, Plan, Staleness,
 };
@@ -55,8 +55,11 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
     let slot = graph.slot(AssetPartition { asset, partition }).ok_or_else(|| {
         CliError::Usage(format!("{partition} is not one of the project's days, {}", graph.days()))
     })?;
+    let reached = reached(&teller, asset, partition);
     if json {
-        common::print_json(global.format, &teller.json(asset, slot, 0)?)?;
+        let mut value = teller.json(asset, slot, 0)?;
+        value["coverage"] = serde_json::Value::Array(coverage_json(&reached));
+        common::print_json(global.format, &value)?;
         return Ok(0);
     }
     let mut out = String::new();
@@ -68,28 +71,53 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
         let manifest = lake.read_manifest(graph.key(asset), None, partition, entry.generation)?;
         out.push_str(&describe(&manifest));
     }
-    for row in coverage(&teller, asset, partition) {
-        out.push_str(&row);
-    }
+    out.push_str(&coverage(&reached));
     terminal::out(&out);
     Ok(0)
 }
 
-fn coverage(teller: &Teller<'_>, asset: AssetIdx, partition: PartitionKey) -> Vec<String> {
-    let (Some(day), AssetKind::Source) = (partition.day(), teller.graph.asset(asset).kind) else {
-        return Vec::new();
-    };
-    teller
-        .world
-        .coverage(teller.graph, day)
-        .into_iter()
-        .map(|c| {
-            let status = match c.status {
-                Reach::Complete => green("complete"),
-                other => yellow(other.as_str()),
-            };
-            let reason = c.reason.map(|r| format!(" ({r})")).unwrap_or_default();
-            format!("coverage: {} by {}: {status}{reason}\n", c.platform, c.source)
+/// What the sources of an asset have reached of a day, and what says so.
+fn reached(teller: &Teller<'_>, asset: AssetIdx, partition: PartitionKey) -> Vec<(Coverage, Vec<Reading>)> {
+    let Some(day) = partition.day() else { return Vec::new() };
+    let rows = teller.world.coverage_of(teller.graph, asset, day);
+    rows.into_iter().map(|row| (teller.world.readings(&row.source, day), row)).map(|(r, c)| (c, r)).collect()
+}
+
+fn coverage(rows: &[(Coverage, Vec<Reading>)]) -> String {
+    let mut out = String::new();
+    for (c, readings) in rows {
+        let status = match c.status {
+            Reach::Complete => green("complete"),
+            Reach::Partial => yellow("partial"),
+            other => red(other.as_str()),
+        };
+        let reason = c.reason.as_ref().map(|r| format!(" ({})", sanitize::line(r))).unwrap_or_default();
+        out.push_str(&format!("coverage: {} by {}: {status}{reason}\n", c.platform, c.source));
+        for r in readings {
+            out.push_str(&format!("  {}\n", dim(&super::source::reading_line(r))));
+        }
+    }
+    if let Some((c, _)) = rows.first() {
+        out.push_str(match c.day_covered {
+            true => "the day is covered\n",
+            false => "the day is not covered: trends take it for unknown, not for zero\n",
+        });
+    }
+    out
+}
+
+fn coverage_json(rows: &[(Coverage, Vec<Reading>)]) -> Vec<serde_json::Value> {
+    rows.iter()
+        .map(|(c, readings)| {
+            serde_json::json!({
+                "source": c.source,
+                "platform": c.platform,
+                "required": c.required,
+                "status": c.status,
+                "reason": c.reason,
+                "day_covered": c.day_covered,
+                "readings": readings.iter().map(super::source::reading_json).collect::<Vec<_>>(),
+            })
         })
         .collect()
 }

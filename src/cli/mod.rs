@@ -20,6 +20,7 @@ mod quarantine;
 mod query;
 mod runs;
 mod shell;
+mod source;
 mod status;
 mod steer;
 mod tui;

@@ -42,6 +42,16 @@ pub fn selections() -> ArgValueCompleter {
     })
 }
 
+/// Names of sources.
+pub fn sources() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| {
+        let project = project::find(None).and_then(|root| Project::open(root, None));
+        let (Some(start), Ok(project)) = (current.to_str(), project) else { return Vec::new() };
+        let sources = project.config.sources.iter().filter(|s| s.name.starts_with(start));
+        sources.map(|s| CompletionCandidate::new(&s.name).help(Some(s.kind.type_name().into()))).collect()
+    })
+}
+
 fn names(current: &OsStr, more: &[&str]) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
     // `+name` is everything that name reads, and the name.

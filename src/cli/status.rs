@@ -87,6 +87,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
         None => None,
     };
     let due = common::due(&world.seen);
+    let standings = world.standings(graph);
     if json {
         let value = serde_json::json!({
             "project": project.config.project.name,
@@ -94,6 +95,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
             "lake": lake.as_ref().map(|l| l.root().display().to_string()),
             "windows_due": due,
             "assets": list,
+            "sources": standings.iter().map(super::source::coverage_json).collect::<Vec<_>>(),
             "latest_run": latest,
             "notes": world.notes,
         });
@@ -125,6 +127,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
         None,
     ));
     out.push('\n');
+    out.push_str(&super::source::coverage_lines(&project.config, &standings));
     for note in &world.notes {
         out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
     }

@@ -61,6 +61,18 @@ impl SourceKind {
         }
     }
 
+    /// The environment variables that it names. Their values are secrets.
+    pub fn variables(&self) -> Vec<&str> {
+        match self {
+            SourceKind::Reddit(reddit) => [Some(&reddit.client_id_env), reddit.client_secret_env.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether reading it asks somebody over the network.
     pub fn is_network(&self) -> bool {
         !matches!(self, SourceKind::Files(_) | SourceKind::Sample(_))

@@ -14,9 +14,11 @@ mod resources;
 mod run;
 mod schedule;
 mod sources;
+mod standing;
 mod step;
 mod system;
 mod tidy;
+mod trial;
 mod words;
 mod world;
 
@@ -29,9 +31,11 @@ pub use resources::{AssetShape, FilesCache, Resources, is_feedback};
 pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms, run, targets};
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 pub use sources::{SourceDay, SourceDays, files_def};
+pub use standing::{DayTally, Gap, Reading, Standing};
 pub use step::InputRef;
 pub use system::{Coverage, judge, schema as system_schema};
 pub use tidy::{Tidied, tidy};
+pub use trial::{Example, Trial, TrialError, TrialOf, trial};
 pub use words::{BrandWords, IssueWords};
 pub use world::{Memory, Sight, World, WorldError};
 

@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::classify::{Scratch, norm, unescape};
+use crate::classify::{Brands, Scratch, norm, unescape};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{RedditComments as Declared, SourceConfig, SourceKind};
@@ -48,18 +48,23 @@ impl Clients {
         if let Some(pair) = made.get(&source.name) {
             return Ok(pair.clone());
         }
-        let mut options = ClientOptions::default();
-        if !source.allow_hosts.is_empty() {
-            options.allow = AddressRule::PublicAnd(source.allow_hosts.clone());
-        }
-        if let SourceKind::Reddit(reddit) = &source.kind {
-            options.user_agent.clone_from(&reddit.user_agent);
-        }
-        let client = Client::new(options).map_err(|e| e.to_string())?;
+        let client = Client::new(options(source)).map_err(|e| e.to_string())?;
         let robots = Robots::new(client.clone());
         made.insert(source.name.clone(), (client.clone(), robots.clone()));
         Ok((client, robots))
     }
+}
+
+/// How a source's client behaves: its private hosts, its user agent.
+pub(super) fn options(source: &SourceConfig) -> ClientOptions {
+    let mut options = ClientOptions::default();
+    if !source.allow_hosts.is_empty() {
+        options.allow = AddressRule::PublicAnd(source.allow_hosts.clone());
+    }
+    if let SourceKind::Reddit(reddit) = &source.kind {
+        options.user_agent.clone_from(&reddit.user_agent);
+    }
+    options
 }
 
 /// A declared network source, ready to read.
@@ -165,7 +170,7 @@ impl NetworkDef {
 
     /// Whether a stream says something about which days were reached; those that only look
     /// again at what is known do not.
-    fn covers_days(&self, stream: &str) -> bool {
+    pub(super) fn covers_days(&self, stream: &str) -> bool {
         !matches!(self, NetworkDef::Reddit(..)) || RedditDef::covers_days(stream)
     }
 
@@ -198,9 +203,9 @@ impl NetworkDef {
     }
 
     /// The one place that knows which source reads what.
-    fn read(
+    pub(super) fn read(
         &self,
-        window: &Window,
+        window: &str,
         before: &Stream,
         net: &Net<'_>,
         tokens: &TokenStore,
@@ -211,15 +216,15 @@ impl NetworkDef {
                 if def.client_id.expose_secret().is_empty() {
                     return Ok(Reached::blocked(format!("${variable} is not set")));
                 }
-                crate::source::read_reddit(def, &window.id, before, net, tokens, intake)
+                crate::source::read_reddit(def, window, before, net, tokens, intake)
             }
-            NetworkDef::Archive(def) => match window.id.parse::<Day>() {
+            NetworkDef::Archive(def) => match window.parse::<Day>() {
                 Ok(day) => crate::source::read_day(def, day, net, intake),
-                Err(_) => Ok(Reached::blocked(format!("`{}` is not a day", window.id))),
+                Err(_) => Ok(Reached::blocked(format!("`{window}` is not a day"))),
             },
-            NetworkDef::Feed(def) => crate::source::read_feed(def, &window.id, before, net, intake),
-            NetworkDef::AppStore(def) => crate::source::read_app_store(def, &window.id, before, net, intake),
-            NetworkDef::Crawl(def) => crate::source::read_crawl(def, &window.id, before, net, intake),
+            NetworkDef::Feed(def) => crate::source::read_feed(def, window, before, net, intake),
+            NetworkDef::AppStore(def) => crate::source::read_app_store(def, window, before, net, intake),
+            NetworkDef::Crawl(def) => crate::source::read_crawl(def, window, before, net, intake),
         }
     }
 }
@@ -373,22 +378,23 @@ fn ask(
         .with_stop(move || stop.load(std::sync::atomic::Ordering::Relaxed));
     let client = BlockingClient::new(client, runtime);
     let scratch = std::cell::RefCell::new(Scratch::new());
-    let matches = |e: &Envelope<'_>| {
-        let text: Vec<_> = [&e.title, &e.body, &e.link_title]
-            .into_iter()
-            .flatten()
-            .map(|text| unescape(text.as_str()))
-            .collect();
-        let channel = e.channel.as_ref().map_or("", |c| c.as_str());
-        let text = text.join(" . ");
-        let found = res.brands.matches(&norm(&text), e.platform.as_str(), channel, &mut scratch.borrow_mut());
-        found.brand.is_some()
-    };
+    let matches = |e: &Envelope<'_>| brand_of(&res.brands, e, &mut scratch.borrow_mut()).is_some();
     let held = |days: DayRange| held(res, job, source, days);
     let net = Net { client: &client, robots: &robots, stop: cancel, matches: &matches, held: &held };
     let before = job.stream.clone().unwrap_or_default();
     let def = def(source).ok_or_else(|| failed(format!("nothing reads `{}`", job.window.id)))?;
-    def.read(&job.window, &before, &net, &res.clients.tokens, intake).map_err(source_failed)
+    def.read(&job.window.id, &before, &net, &res.clients.tokens, intake).map_err(source_failed)
+}
+
+/// The number of the first brand that a post names.
+pub(super) fn brand_of(brands: &Brands, e: &Envelope<'_>, scratch: &mut Scratch) -> Option<u16> {
+    let text: Vec<_> = [&e.title, &e.body, &e.link_title]
+        .into_iter()
+        .flatten()
+        .map(|text| unescape(text.as_str()))
+        .collect();
+    let channel = e.channel.as_ref().map_or("", |c| c.as_str());
+    brands.matches(&norm(&text.join(" . ")), e.platform.as_str(), channel, scratch).brand
 }
 
 /// The bronze objects of one day of a source.

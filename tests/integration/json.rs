@@ -177,7 +177,7 @@ enum Prints {
 use Prints::{Lines, List, Object};
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 21] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 25] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -192,6 +192,10 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 21] = [
     ("runs logs", &["runs", "logs"], 0, Lines),
     ("check", &["check", "silver_posts"], 0, List),
     ("files", &["files", "raw_posts"], 0, List),
+    ("explain", &["explain", "raw_posts", "--partition", "2026-08-03"], 0, Object),
+    ("source list", &["source", "list"], 0, List),
+    ("source test", &["source", "test", "sample"], 0, Object),
+    ("source test", &["source", "test", "inbox"], 0, Object),
     ("quarantine list", &["quarantine", "list"], 0, List),
     ("quarantine show", &["quarantine", "show"], 0, List),
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
@@ -207,6 +211,8 @@ pub fn project() -> Project {
     project.set("sources.inbox.type", "files");
     project.set("sources.inbox.glob", "in/*");
     project.set("sources.inbox.format", "reddit");
+    // The third day is a gap of this source.
+    project.set("sources.inbox.covers", "2026-08-01/2026-08-02");
     project.set("assets.raw_posts.sources", vec!["sample", "inbox"]);
     project.set("assets.brittle.layer", "gold");
     project.set("assets.brittle.kind", "sql");

@@ -27,5 +27,6 @@ mod reddit;
 mod sample;
 mod signals;
 mod source_pages;
+mod sources;
 mod viewer;
 mod watch;
