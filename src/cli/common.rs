@@ -98,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => super::validate::run(&global, &args),
         Command::Check(args) => super::check::run(&global, &args),
         Command::Quarantine(args) => super::quarantine::run(&global, &args),
+        Command::Forget(args) => super::forget::run(&global, &args),
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),
         Command::Init(args) => super::init::run(&global, &args),

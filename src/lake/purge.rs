@@ -58,10 +58,17 @@ impl Lake {
     ) -> Result<Vec<(PartitionKey, Vec<PathBuf>)>, LakeError> {
         let key = folder_key(asset, Some(source))?;
         let mut out = Vec::new();
-        for name in self.store.list_folders(partition_folder(&key, PartitionKey::Whole).trim_end_matches('/'))? {
-            let Some(Ok(partition)) = name.strip_prefix("dt=").map(str::parse::<PartitionKey>) else { continue };
-            let mut paths: Vec<PathBuf> =
-                self.data_files(&key, partition)?.into_iter().map(|(path, _)| self.store.full(&path)).collect();
+        for name in
+            self.store.list_folders(partition_folder(&key, PartitionKey::Whole).trim_end_matches('/'))?
+        {
+            let Some(Ok(partition)) = name.strip_prefix("dt=").map(str::parse::<PartitionKey>) else {
+                continue;
+            };
+            let mut paths: Vec<PathBuf> = self
+                .data_files(&key, partition)?
+                .into_iter()
+                .map(|(path, _)| self.store.full(&path))
+                .collect();
             paths.sort_unstable();
             out.push((partition, paths));
         }

@@ -46,9 +46,7 @@ impl State {
                  WHERE run = ?1 AND asset = ?2 AND source = ?3 AND part = ?4",
             )?;
             let steps = rows
-                .query_map([], |r| {
-                    Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?))
-                })?
+                .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))?
                 .collect::<rusqlite::Result<Vec<Step>>>()?;
             for (run, asset, source, part, message, checks) in steps {
                 let said = message.as_deref().and_then(without);
@@ -175,10 +173,11 @@ mod tests {
             })
             .unwrap();
         let log = |message: &str| Event::Log { level: "info".into(), step: None, message: message.into() };
-        let events = vec![log("what t3_abc says"), log("another"), Event::RunFinished {
-            state: RunState::Succeeded,
-            elapsed_ms: 1,
-        }];
+        let events = vec![
+            log("what t3_abc says"),
+            log("another"),
+            Event::RunFinished { state: RunState::Succeeded, elapsed_ms: 1 },
+        ];
         state.record(run, &crate::state::Batch { now_ms: 2, events, ..Default::default() }).unwrap();
         state.cache_put_many("lake", "observations s", &[("1".into(), b"[\"t3_abc\"]".to_vec())]).unwrap();
         let holds = || {
