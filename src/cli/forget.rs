@@ -551,3 +551,61 @@ impl Told {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(platform: &str, id: &str) -> PostKey {
+        (platform.to_string(), id.to_string())
+    }
+
+    fn meant(
+        word: &str,
+        given: Option<&str>,
+        found: &[PostKey],
+        platforms: &[&str],
+    ) -> Result<PostKey, String> {
+        let platforms: BTreeSet<String> = platforms.iter().map(|p| (*p).to_string()).collect();
+        let buried = |key: &PostKey| key.1 == "old";
+        match identity(word, &candidates(word, given), found.iter(), &platforms, &buried) {
+            Ok(key) => Ok(key),
+            Err(CliError::Usage(message)) => Err(message),
+            Err(_) => Err("another error".into()),
+        }
+    }
+
+    #[test]
+    fn a_word_names_one_post() {
+        let found =
+            [key("reddit", "t3_a"), key("feed", "https://e.test/1"), key("feed", "12"), key("shop", "12")];
+        let all = ["reddit", "feed", "shop"];
+        for (word, given, post) in [
+            ("reddit:t3_a", None, key("reddit", "t3_a")),
+            ("t3_a", None, key("reddit", "t3_a")),
+            ("https://e.test/1", None, key("feed", "https://e.test/1")),
+            ("feed:https://e.test/1", None, key("feed", "https://e.test/1")),
+            ("feed:12", None, key("feed", "12")),
+            ("12", Some("shop"), key("shop", "12")),
+            // Not in bronze.
+            ("t3_new", None, key("reddit", "t3_new")),
+            ("shop:9", None, key("shop", "9")),
+            ("9", Some("feed"), key("feed", "9")),
+            ("old", None, key("feed", "old")),
+        ] {
+            assert_eq!(meant(word, given, &found, &all), Ok(post), "{word}");
+        }
+        assert_eq!(meant("9", None, &[], &["shop"]), Ok(key("shop", "9")));
+    }
+
+    #[test]
+    fn a_word_that_may_be_several_is_refused_with_what_to_say() {
+        let found = [key("feed", "12"), key("shop", "12")];
+        let all = ["reddit", "feed", "shop"];
+        let wrong = |word: &str, given| meant(word, given, &found, &all).unwrap_err();
+        assert_eq!(wrong("12", None), "`12` may be feed:12 or shop:12; say which");
+        assert!(wrong("9", None).contains("PLATFORM:9, one of feed, reddit, shop"));
+        assert!(wrong("redit:t3_a", None).contains("did you mean `reddit`?"));
+        assert!(wrong("https://e.test/2", None).contains("the platform `https`"));
+    }
+}

@@ -406,3 +406,102 @@ pub fn author_word(config: &Config, name: &str) -> Result<Option<String>, String
     let redactor = crate::source::Redactor::new(&context.privacy);
     Ok(redactor.replace(name).map(std::borrow::Cow::into_owned))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Counts, Cursor, Owed, Stream};
+
+    fn lake() -> (tempfile::TempDir, Lake) {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().join("lake"), "UTC").unwrap();
+        (folder, lake)
+    }
+
+    fn sighting(days: &[&str]) -> Sighting {
+        let places = days.iter().map(|d| (("s".to_string(), d.parse().unwrap()), 1)).collect();
+        Sighting { places, ..Sighting::default() }
+    }
+
+    #[test]
+    fn tombstones_remember_the_days_of_a_request() {
+        let (_folder, lake) = lake();
+        let graves = all_graves(&lake).unwrap();
+        let post = ("reddit".to_string(), "t3_a".to_string());
+        let other = ("reddit".to_string(), "t3_b".to_string());
+        let seen = sighting(&["2026-08-01", "2026-08-03"]);
+        let entries = asked_for(&graves.forgotten, [(&post, Some(&seen))], Some(("reddit", "bob")), 1);
+        assert_eq!(entries.iter().map(|e| e.day.is_some()).collect::<Vec<_>>(), [false, true, true]);
+        super::super::forgotten::bury(&lake, &entries).unwrap();
+        let entries = asked_for(&graves.forgotten, [(&other, None)], None, 2);
+        assert_eq!(entries[0].day, None);
+        super::super::forgotten::bury(&lake, &entries).unwrap();
+
+        let graves = all_graves(&lake).unwrap();
+        let of = |print: String| days_of(&graves, &BTreeSet::from([print])).len();
+        assert_eq!(of(graves.forgotten.post("reddit", "t3_a")), 2);
+        assert_eq!(of(graves.forgotten.author("reddit", "bob")), 2, "the posts were buried with the name");
+        assert_eq!(of(graves.forgotten.post("reddit", "t3_b")), 0);
+        assert!(is_buried(&graves, &graves.forgotten.post("reddit", "t3_b")));
+        assert!(!is_buried(&graves, &graves.forgotten.post("reddit", "t3_c")));
+    }
+
+    #[test]
+    fn records_lose_what_names_the_post_and_nothing_else() {
+        let (folder, lake) = lake();
+        let line = |sample: &str, offset: u64| {
+            let one = Quarantined {
+                locator: "in/a".into(),
+                seq: 1,
+                line: 1,
+                offset,
+                length: 20,
+                reason: "mistyped:title".into(),
+                detail: "title is a list".into(),
+                sample: sample.into(),
+            };
+            serde_json::to_string(&one).unwrap() + "\n"
+        };
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        std::fs::write(folder.path().join("in/a"), r#"{"x":1,"id":"abc"} {"x":1,"id":"abd"}"#).unwrap();
+        let lines = line(r#"{"id":"abc"#, 500)
+            + &line(r#"{"id":"abcd""#, 500)
+            + &line("cut off", 0)
+            + &line("cut off", 19);
+        lake.append_record(QUARANTINE, "s", lines.as_bytes()).unwrap();
+        let requests = "{\"path\":\"/comments/abc.json\"}\n{\"path\":\"/r/x/new\"}\n";
+        lake.append_record(REQUESTS, "s", requests.as_bytes()).unwrap();
+        let cursor = Cursor {
+            newest: vec!["t3_abd".into(), "t3_abc".into()],
+            owed: vec![Owed { id: "abc".into(), ..Owed::default() }],
+            ..Cursor::default()
+        };
+        let observation = Observation {
+            window: "new".into(),
+            counts: Counts::default(),
+            stream: Some(Stream { cursor, ..Stream::default() }),
+            file: None,
+            forgotten: None,
+            quarantine: Some(1),
+            at_ms: 1,
+        };
+        lake.append_record(OBSERVATIONS, "s", &serde_json::to_vec(&observation).unwrap()).unwrap();
+
+        let mut traces = Traces::default();
+        traces.post("reddit", "t3_abc");
+        let locators = BTreeSet::from(["in/a".to_string()]);
+        let erased = erase_records(&lake, folder.path(), &traces, &locators).unwrap();
+        assert_eq!(erased, Erased { quarantine: 2, cursors: 2, requests: 1 });
+        let read = |kind: &str| String::from_utf8(lake.read_record(kind, "s", 1).unwrap()).unwrap();
+        let kept: Vec<Quarantined> =
+            read(QUARANTINE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let samples: Vec<&str> = kept.iter().map(|q| q.sample.as_str()).collect();
+        assert_eq!(samples, ["", r#"{"id":"abcd""#, "", "cut off"], "as many lines as before");
+        assert_eq!(read(REQUESTS), "{\"path\":\"/r/x/new\"}\n");
+        let stream = serde_json::from_str::<Observation>(&read(OBSERVATIONS)).unwrap().stream.unwrap();
+        assert_eq!(stream.cursor.newest, ["t3_abd"]);
+        assert!(stream.cursor.owed.is_empty());
+        let again = erase_records(&lake, folder.path(), &traces, &locators).unwrap();
+        assert_eq!(again, Erased::default());
+    }
+}

@@ -208,3 +208,95 @@ impl Lake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{bronze, current, data_files, day, key, lake, publish, table};
+    use super::*;
+    use crate::lake::NewObject;
+
+    #[test]
+    fn only_what_is_current_stays() {
+        let (_folder, lake) = lake();
+        let (one, two) = (day("2026-08-01"), day("2026-08-02"));
+        for values in [[1], [2], [3]] {
+            publish(&lake, table(&lake, "silver_posts", one, &values));
+            publish(&lake, table(&lake, "silver_posts", two, &values));
+            publish(&lake, table(&lake, "issue_types", PartitionKey::Whole, &values));
+        }
+        // What a crash left, named by nobody.
+        let stray = lake.root().join("silver_posts/dt=2026-08-01/v=0/part-0.parquet");
+        std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+        std::fs::write(&stray, "half").unwrap();
+        let kept = current(&lake);
+        let purged = lake.purge(&key("silver_posts"), None, &[one]).unwrap();
+        assert_eq!(purged.files, 2 + 2 + 1, "two versions, two manifests, the stray");
+        lake.purge(&key("issue_types"), None, &[PartitionKey::Whole]).unwrap();
+        assert_eq!(current(&lake), kept);
+        let left = data_files(&lake);
+        assert_eq!(left.keys().filter(|p| p.contains("2026-08-01")).count(), 1, "{left:?}");
+        assert_eq!(left.keys().filter(|p| p.contains("2026-08-02")).count(), 3, "another day is not touched");
+        assert_eq!(left.keys().filter(|p| p.contains("issue_types")).count(), 1);
+        assert_eq!(lake.purge(&key("silver_posts"), None, &[one]).unwrap(), Purged::default());
+        // The next version is above the one that stayed.
+        assert_eq!(publish(&lake, table(&lake, "silver_posts", one, &[4])).generation.get(), 4);
+    }
+
+    #[test]
+    fn bronze_is_found_and_purged_by_source() {
+        let (_folder, lake) = lake();
+        let one = day("2026-08-01");
+        let object = |text: &str| NewObject::of_bytes(text.as_bytes().to_vec(), 1);
+        let first = publish(&lake, bronze("inbox", one, vec![object("old")], Vec::new()));
+        publish(&lake, bronze("other", one, vec![object("other")], Vec::new()));
+        let drop = first.files.iter().map(|f| f.path.clone()).collect();
+        publish(&lake, bronze("inbox", one, vec![object("new")], drop));
+        let objects = lake.bronze_objects(&key("raw_posts"), "inbox").unwrap();
+        assert_eq!(objects.len(), 1);
+        assert_eq!(objects[0].1.len(), 2, "also the one that is not current");
+        assert_eq!(lake.purge(&key("raw_posts"), Some("inbox"), &[one]).unwrap().files, 2);
+        let left: Vec<Vec<u8>> = data_files(&lake).into_values().collect();
+        assert_eq!(left.len(), 2);
+        assert!(!left.contains(&b"old".to_vec()));
+        assert_eq!(lake.list_assets().unwrap(), [key("raw_posts")]);
+    }
+
+    #[test]
+    fn a_damaged_manifest_keeps_everything_and_a_dropped_partition_nothing() {
+        let (_folder, lake) = lake();
+        let one = day("2026-08-01");
+        publish(&lake, table(&lake, "silver_posts", one, &[1]));
+        publish(&lake, table(&lake, "silver_posts", one, &[2]));
+        std::fs::write(lake.root().join("_manifests/silver_posts/2026-08-01.0000000002.json"), "{").unwrap();
+        assert!(matches!(lake.purge(&key("silver_posts"), None, &[one]), Err(LakeError::Corrupt { .. })));
+        assert_eq!(data_files(&lake).len(), 2);
+        assert_eq!(lake.drop_partitions(&key("silver_posts"), None, &[one]).unwrap().files, 4);
+        assert!(data_files(&lake).is_empty());
+        assert!(lake.list_manifests(&key("silver_posts"), None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn temporary_files_of_processes_that_are_gone_go() {
+        let (_folder, lake) = lake();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = lake.root().join(format!("_tmp/{:x}-1-1", child.id()));
+        child.wait().unwrap();
+        let alive = lake.root().join(format!("_tmp/{:x}-1-1", std::process::id()));
+        std::fs::create_dir_all(dead.parent().unwrap()).unwrap();
+        std::fs::write(&dead, "half").unwrap();
+        std::fs::write(&alive, "half").unwrap();
+        assert_eq!(lake.purge_temporary().unwrap(), Purged { files: 1, bytes: 4 });
+        assert!(!dead.exists() && alive.exists());
+    }
+
+    #[test]
+    fn a_record_is_replaced_under_its_number() {
+        let (_folder, lake) = lake();
+        assert_eq!(lake.append_record("quarantine", "inbox", b"one").unwrap(), 1);
+        assert_eq!(lake.append_record("quarantine", "inbox", b"two").unwrap(), 2);
+        lake.replace_record("quarantine", "inbox", 1, b"").unwrap();
+        assert_eq!(lake.read_record("quarantine", "inbox", 1).unwrap(), b"");
+        assert_eq!(lake.read_record("quarantine", "inbox", 2).unwrap(), b"two");
+        assert_eq!(lake.append_record("quarantine", "inbox", b"three").unwrap(), 3);
+    }
+}
