@@ -80,6 +80,8 @@ pub enum Command {
     /// Records that were set aside: list, show, replay
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Take a post, or all of an author, out of every layer for good
+    Forget(Forget),
     /// Try the brands' phrases
     #[command(subcommand)]
     Brand(Brand),
@@ -407,6 +409,23 @@ pub enum Quarantine {
         #[arg(long)]
         source: Option<String>,
     },
+}
+
+/// `forget`.
+#[derive(Args, Debug)]
+pub struct Forget {
+    /// Posts by platform and the site's id (reddit:t3_abc), or by the id alone where that is clear
+    #[arg(value_name = "POST", required_unless_present = "author", conflicts_with = "author")]
+    pub posts: Vec<String>,
+    /// Everything by this author
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// The site that the posts or the author are of
+    #[arg(long)]
+    pub platform: Option<String>,
+    /// Only show what would go
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
 }
 
 /// `brand …`.

@@ -215,6 +215,31 @@ fn stopped(code: i32) {
     std::process::exit(code);
 }
 
+/// How a run went.
+pub struct Carried {
+    /// In short.
+    pub report: exec::RunReport,
+    /// What was seen of it.
+    pub view: RunView,
+    /// Checks over several partitions, made after it.
+    pub asset_checks: Vec<exec::AssetCheck>,
+}
+
+impl Carried {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        let checks_failed =
+            self.asset_checks.iter().any(|c| c.result.status == crate::event::CheckStatus::Failed);
+        match (self.report.state, self.report.signal) {
+            (_, Some(code)) => u8::try_from(code).unwrap_or(130),
+            (RunState::Succeeded, _) if !checks_failed => 0,
+            (RunState::Canceled, _) => 130,
+            _ if self.report.published > 0 => 3,
+            _ => 1,
+        }
+    }
+}
+
 /// Runs a plan, shows it, and tells how it went. Gives the exit code.
 pub fn execute(
     global: &Global,
@@ -225,6 +250,23 @@ pub fn execute(
     options: &RunOptions,
     mut stage: Stage,
 ) -> Exit {
+    let carried = carry_out(global, project, lake, state, planned, options, &mut stage)?;
+    summary(global, project, &carried.view, &carried.report, &options.command, &carried.asset_checks)?;
+    // A worker that is still winding down must not hold the exit.
+    stage.runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    Ok(carried.code())
+}
+
+/// Runs a plan and shows its progress.
+pub fn carry_out(
+    global: &Global,
+    project: &Project,
+    lake: Arc<crate::lake::Lake>,
+    state: &crate::state::State,
+    planned: &mut Planned,
+    options: &RunOptions,
+    stage: &mut Stage,
+) -> Result<Carried, CliError> {
     let Planned { world, plan } = planned;
     let res = Arc::new(project.resources(lake)?);
     let graph = &project.config.graph;
@@ -259,17 +301,7 @@ pub fn execute(
         (RunState::Canceled, _) | (_, Some(_)) => Vec::new(),
         _ => exec::asset_checks(&res, world, None),
     };
-    summary(global, project, &progress.view, &report, &options.command, &asset_checks)?;
-    // A worker that is still winding down must not hold the exit.
-    stage.runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    let checks_failed = asset_checks.iter().any(|c| c.result.status == crate::event::CheckStatus::Failed);
-    Ok(match (report.state, report.signal) {
-        (_, Some(code)) => u8::try_from(code).unwrap_or(130),
-        (RunState::Succeeded, _) if !checks_failed => 0,
-        (RunState::Canceled, _) => 130,
-        _ if report.published > 0 => 3,
-        _ => 1,
-    })
+    Ok(Carried { report, view: progress.view, asset_checks })
 }
 
 fn nothing_to_do(global: &Global, plan: &Plan) -> Exit {

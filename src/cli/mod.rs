@@ -12,6 +12,7 @@ mod common;
 mod doctor;
 mod explain;
 mod files;
+mod forget;
 mod init;
 mod maintenance;
 mod materialize;

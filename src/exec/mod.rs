@@ -6,6 +6,7 @@
 
 mod asset_checks;
 mod capture;
+mod erase;
 mod forgotten;
 mod network;
 mod observe;
@@ -24,6 +25,10 @@ mod world;
 
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
+pub use erase::{
+    Erased, PostKey, Sighting, Strays, all_graves, asked_for, author_word, bronze_set, days_of,
+    erase_records, is_buried, look, platforms, purge, strays,
+};
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
 pub use network::{Clients, source_problems};
 pub use requests::{REQUESTS, RequestLine, read as read_requests, schema as requests_schema};

@@ -362,7 +362,7 @@ impl Lake {
     }
 
     /// Files that a collection moved aside before it was killed.
-    fn settle_aside(&self, report: &mut GcReport) -> Result<(), LakeError> {
+    pub(super) fn settle_aside(&self, report: &mut GcReport) -> Result<(), LakeError> {
         let mut left: BTreeMap<AssetKey, Vec<Doomed>> = BTreeMap::new();
         walk(&self.store.full("_tmp/gc"), "", &mut |path, bytes, _| {
             let path = path.trim_start_matches('/').to_string();
@@ -389,7 +389,7 @@ impl Lake {
     }
 
     /// Removes the folders above a file that are empty now, below `top`.
-    fn remove_empty(&self, file: &Path, top: &Path) {
+    pub(super) fn remove_empty(&self, file: &Path, top: &Path) {
         let mut at = file.parent();
         while let Some(folder) = at.filter(|folder| *folder != top && folder.starts_with(top)) {
             // Fails when something lies in it: then it stays.
@@ -418,7 +418,7 @@ fn asset_of(path: &str) -> Option<AssetKey> {
 }
 
 /// The folder of a partition's data, with the slash that ends it.
-fn partition_folder(key: &FolderKey, partition: PartitionKey) -> String {
+pub(super) fn partition_folder(key: &FolderKey, partition: PartitionKey) -> String {
     let mut folder = format!("{}/", key.0);
     if let Some(source) = &key.1 {
         folder += &format!("src={source}/");
@@ -437,7 +437,11 @@ fn millis(time: SystemTime) -> i64 {
 }
 
 /// Calls `each` with the path below `prefix`, size and last change of every file in a folder.
-fn walk(folder: &Path, prefix: &str, each: &mut dyn FnMut(String, u64, i64)) -> Result<(), LakeError> {
+pub(super) fn walk(
+    folder: &Path,
+    prefix: &str,
+    each: &mut dyn FnMut(String, u64, i64),
+) -> Result<(), LakeError> {
     if !folder.exists() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Append-only records: what the product learned and must not forget (observations, quarantine
-//! lists, labels). Each is a file of its own, numbered, created and never changed.
-//! Blocks on the disk.
+//! lists, labels). Each is a file of its own, numbered, created and never changed, but where
+//! something that stands in it must be forgotten. Blocks on the disk.
 
 use std::path::PathBuf;
 
@@ -64,6 +64,18 @@ impl Lake {
             return Ok(false);
         }
         self.store.delete(&format!("{folder}/{number:010}{EXTENSION}"))
+    }
+
+    /// Puts other bytes in the place of a record, for what must not stand in it any more. Killed
+    /// at any point, the old or the new record is there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn replace_record(&self, kind: &str, name: &str, number: u64, bytes: &[u8]) -> Result<(), LakeError> {
+        let path = format!("{}/{number:010}{EXTENSION}", folder(kind, name)?);
+        let packed =
+            zstd::bulk::compress(bytes, 3).map_err(|e| LakeError::io("compress", self.root(), 0, e))?;
+        self.store.put(vec![(path, packed.into())])
     }
 
     fn numbers(&self, folder: &str) -> Result<Vec<u64>, LakeError> {

@@ -46,6 +46,7 @@ mod reddit_tree;
 pub mod sample;
 mod sample_capture;
 mod splice;
+mod traces;
 
 #[cfg(test)]
 mod files_tests;
@@ -75,3 +76,4 @@ pub use reddit::{RedditComments, RedditDef, is_subreddit_name, read_reddit};
 pub use reddit_token::TokenStore;
 pub use sample::{ADAPTER_VERSION as SAMPLE_VERSION, SampleDef};
 pub use sample_capture::{privacy_version, sample_day, sample_day_version, sample_platforms};
+pub use traces::{FORGOTTEN, Traces};

@@ -20,6 +20,7 @@ mod ledger;
 mod migrate;
 mod read;
 mod record;
+mod redact;
 mod run;
 
 pub use care::{IntegrityReport, Keep, PruneReport};

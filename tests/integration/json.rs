@@ -177,7 +177,7 @@ enum Prints {
 use Prints::{Lines, List, Object};
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 25] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 26] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -198,6 +198,7 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 25] = [
     ("source test", &["source", "test", "inbox"], 0, Object),
     ("quarantine list", &["quarantine", "list"], 0, List),
     ("quarantine show", &["quarantine", "show"], 0, List),
+    ("forget", &["forget", "t3_a01x000", "--dry-run"], 0, Object),
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
     ("brand test --excluded", &["brand", "test", "--excluded", "3"], 0, List),
     ("taxonomy test", &["taxonomy", "test", "my order is late"], 0, List),
