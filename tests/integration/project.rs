@@ -423,7 +423,8 @@ pub fn post(id: &str, day: u32, minute: u32, title: &str) -> String {
     .to_string()
 }
 
-const TITLES: [&str; 6] = [
+/// The titles of [`posts`].
+pub const TITLES: [&str; 6] = [
     "my order is two weeks late and still waiting",
     "great price for my refill this month",
     "thank you, everything went well",
