@@ -135,7 +135,7 @@ impl CrawlDef {
             problems.push("`title` or `body` is needed: there would be nothing to read".to_string());
         }
         if self.fields.id.is_none() && self.fields.url.is_none() {
-            problems.push("`id` or `url` is needed: no post could be told from another".to_string());
+            problems.push("`native_id` or `url` is needed: no post could be told from another".to_string());
         }
         if self.delay_ms < LEAST_DELAY_MS {
             problems.push(format!("`delay` is at least {} seconds", LEAST_DELAY_MS / 1000));
