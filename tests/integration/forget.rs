@@ -37,7 +37,7 @@ fn project() -> Project {
     // Who comes after a crash waits so long for the dead.
     project.set("run.lease", "1s");
     let mut check: toml::Table =
-        "type = 'accepted_values'\ncolumn = 'title'\nseverity = 'warn'".parse().unwrap();
+        "type = 'accepted_values'\ncolumns = ['title']\nseverity = 'warn'".parse().unwrap();
     let known: Vec<toml::Value> = TITLES.iter().map(|t| (*t).into()).collect();
     check.insert("values".into(), known.into());
     project.set("assets.silver_posts.checks", vec![check]);
