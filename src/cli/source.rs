@@ -303,6 +303,7 @@ pub fn ending(found: &Trial) -> String {
     match (found.reach, found.more, &found.reason) {
         (_, true, _) => "one page was read, and there are more".to_string(),
         (Reach::Complete, false, _) => "read to its end".to_string(),
+        (reach, false, Some(why)) if why.starts_with(reach.as_str()) => why.clone(),
         (reach, false, Some(why)) => format!("{}: {why}", reach.as_str()),
         (reach, false, None) => reach.as_str().to_string(),
     }
@@ -450,8 +451,12 @@ fn trial_text(project: &Project, source: &SourceConfig, found: &Trial, advice: O
         ));
         out.push('\n');
     }
-    let word = if found.is_good() { green("good") } else { red(found.reach.as_str()) };
-    out.push_str(&format!("{word}: {}\n", sanitize::line(&ending(found))));
+    let ended = ending(found);
+    let ended = sanitize::line(&ended);
+    out.push_str(&match found.is_good() {
+        true => format!("{}: {ended}\n", green("good")),
+        false => format!("{}\n", red(&ended)),
+    });
     if let Some(advice) = advice {
         out.push_str(&format!("  → {}\n", bold(advice)));
     }
