@@ -137,14 +137,14 @@ fn pages_before_a_failure_are_kept() {
         (Reply::html("<html>"), "failed", "answered with HTML, not JSON"),
         (Reply::json(r#"{"feed":{"entry":[{"id""#), "failed", "answered with broken JSON"),
         (Reply::new(403), "blocked", "forbidden (403)"),
-        (Reply::new(500), "failed", "after 5 attempts"),
+        (Reply::new(500), "failed", "HTTP 500 from"),
         (answer(&[], Some(7)), "partial", "a page before the last one was empty"),
     ] {
         let first = answer(&[review(1, NOW_MS - HOUR)], Some(7));
         let server = Fake::start(move |seen| if number(seen) == 1 { first.clone() } else { reply.clone() });
         let read = read(&server);
         assert_eq!(read.end().0, reach, "{why}");
-        assert!(read.end().1.unwrap().ends_with(why), "{:?} is not {why}", read.end());
+        assert!(read.end().1.unwrap().contains(why), "{:?} is not {why}", read.end());
         assert_eq!(read.ids(), ["1"]);
         assert_eq!(read.reached.covered, None);
         assert_eq!(read.reached.requests as usize, server.requests().len());

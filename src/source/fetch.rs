@@ -144,7 +144,7 @@ fn failed(error: &HttpError, now_ms: i64) -> Early {
             let retry_at_ms = asked
                 .and_then(|wait| seconds_to_millis(wait.as_secs_f64()))
                 .map(|wait| now_ms.saturating_add(wait));
-            let reason = format!("HTTP {code} from {host} after {} attempts", error.attempts());
+            let reason = format!("HTTP {code} from {host}");
             return Early { retry_at_ms, ..Early::new(Reach::Failed, reason) };
         }
         ErrorKind::RetryAfterTooLong { until } => {

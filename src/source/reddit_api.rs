@@ -104,7 +104,7 @@ impl<'a> Api<'a> {
         self.net.go_on()?;
         self.net.client.block_on(self.client.send(request)).map_err(|error| {
             if let ErrorKind::Status { code } = error.kind() {
-                let reason = format!("HTTP {code} from {} after {} attempts", error.host(), error.attempts());
+                let reason = format!("HTTP {code} from {}", error.host());
                 let wait = error.response().and_then(Response::retry_after);
                 let now = (self.client.options().hooks.unix_ms)();
                 let retry_at_ms =
