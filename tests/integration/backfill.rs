@@ -113,7 +113,7 @@ fn another_process_cancels_a_run_and_it_is_resumed() {
         {
             break run;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{run}");
+        assert!(began.elapsed() < Duration::from_secs(240), "{run}");
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(made["state"], "running");
@@ -152,7 +152,7 @@ fn a_killed_run_is_seen_to_be_dead_at_once_and_resumed() {
         {
             break;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{run}");
+        assert!(began.elapsed() < Duration::from_secs(240), "{run}");
         std::thread::sleep(Duration::from_millis(20));
     }
     child.kill().unwrap();
@@ -265,7 +265,7 @@ fn a_killed_backfill_repeats_only_what_was_in_flight() {
         if run.command.starts_with("backfill") && run.counts.succeeded > 50 {
             break run;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{run:?}");
+        assert!(began.elapsed() < Duration::from_secs(240), "{run:?}");
         std::thread::sleep(Duration::from_millis(2));
     };
     child.kill().unwrap();

@@ -61,7 +61,7 @@ fn a_holder_frozen_past_its_lease_changes_nothing_when_it_goes_on() {
         let holder = project.start(&ALL);
         let pid = Pid::from_child(&holder);
         let sign = project.lake().join("_manifests").join(asset);
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(240);
         while !sign.is_dir() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(1));
         }

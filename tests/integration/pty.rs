@@ -21,7 +21,7 @@ const TIOCSPTLCK: u32 = 0x4004_5431;
 const TIOCSWINSZ: u32 = 0x5414;
 
 /// How long anything may take that must happen at all.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A program on a terminal.
 pub struct Pty {

@@ -31,7 +31,7 @@ fn signals_cancel_in_order_and_a_later_run_finishes() {
         let project = project();
         let child = project.start(&ALL);
         let sign = project.lake().join("_manifests/silver_posts");
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(240);
         while !sign.is_dir() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(2));
         }
