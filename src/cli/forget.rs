@@ -127,7 +127,8 @@ impl Asked {
                     found.contains_key(&(e.platform.as_str().to_string(), e.native_id.as_str().to_string()))
                 })?;
             }
-            let posts = found.into_iter().map(|(key, sighting)| (key, Some(sighting))).collect();
+            let mut posts = found.into_iter().map(|(key, sighting)| (key, Some(sighting))).collect();
+            exec::look_for_comments(lake, &mut posts)?;
             return Ok(Self { posts, author: Some((platform, word)) });
         }
         let wanted: Vec<(&String, Candidates)> =
@@ -144,6 +145,7 @@ impl Asked {
             let sighting = found.get(&key).cloned();
             posts.insert(key, sighting);
         }
+        exec::look_for_comments(lake, &mut posts)?;
         Ok(Self { posts, author: None })
     }
 

@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::envelope::Envelope;
 use crate::graph::{AssetIdx, AssetKind, AssetPartition, Day, PartitionKey, PartitionSet};
 use crate::lake::{Commit, Content, Lake, LakeError, ManifestDraft, NewObject, Purged};
-use crate::source::{Forgotten, Quarantined, Remains, Rewritten, Tombstone, Traces, read_object, rewrite};
+use crate::source::{
+    Forgotten, Quarantined, Remains, Rewritten, Tombstone, Traces, read_object, rewrite, thread_of,
+};
 
 /// A post by its identity: platform and native id.
 pub type PostKey = (String, String);
@@ -32,6 +34,8 @@ pub struct Sighting {
     pub locators: BTreeSet<String>,
     /// Titles, texts and addresses, for recognizing it elsewhere.
     pub texts: BTreeSet<String>,
+    /// Days of comments on it, which name it.
+    pub comments: BTreeSet<Day>,
 }
 
 /// Looks for posts in everything that lies in bronze, sources that nobody declares any more
@@ -63,6 +67,34 @@ pub fn look(
         }
     }
     Ok(found)
+}
+
+/// Looks for comments on posts, and notes their days.
+///
+/// # Errors
+/// When an object cannot be read.
+pub fn look_for_comments(
+    lake: &Lake,
+    posts: &mut BTreeMap<PostKey, Option<Sighting>>,
+) -> Result<(), LakeError> {
+    let asked: BTreeSet<PostKey> = posts.keys().cloned().collect();
+    let comments = std::cell::RefCell::new(BTreeMap::<PostKey, BTreeSet<Day>>::new());
+    let thread = |e: &Envelope<'_>| Some((e.platform.as_str().to_string(), thread_of(e)?));
+    let found = look(lake, &|e| {
+        let key = thread(e).filter(|key| asked.contains(key));
+        if let Some(key) = &key {
+            comments.borrow_mut().entry(key.clone()).or_default();
+        }
+        key.is_some()
+    })?;
+    // Which days these comments are of; a comment's own key says nothing of its thread.
+    let days: BTreeSet<Day> = found.values().flat_map(|s| s.places.keys().map(|(_, day)| *day)).collect();
+    for key in comments.into_inner().into_keys() {
+        if let Some(sighting) = posts.get_mut(&key) {
+            sighting.get_or_insert_default().comments.extend(days.iter().copied());
+        }
+    }
+    Ok(())
 }
 
 impl Sighting {
@@ -123,8 +155,10 @@ pub fn asked_for<'a>(
     out.extend(author.map(|(platform, name)| entry(forgotten.author(platform, name), platform, None)));
     for ((platform, native_id), sighting) in posts {
         let print = forgotten.post(platform, native_id);
-        let days: BTreeSet<Day> =
-            sighting.iter().flat_map(|s| s.places.keys().map(|(_, day)| *day)).collect();
+        let days: BTreeSet<Day> = sighting
+            .iter()
+            .flat_map(|s| s.places.keys().map(|(_, day)| *day).chain(s.comments.iter().copied()))
+            .collect();
         if days.is_empty() {
             out.push(entry(print.clone(), platform, None));
         }

@@ -27,7 +27,7 @@ pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
 pub use erase::{
     Erased, PostKey, Sighting, Strays, all_graves, asked_for, author_word, bronze_set, days_of,
-    erase_records, is_buried, look, platforms, purge, strays,
+    erase_records, is_buried, look, look_for_comments, platforms, purge, strays,
 };
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
 pub use network::{Clients, source_problems};

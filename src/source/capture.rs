@@ -328,7 +328,9 @@ impl Capture {
                     strip(e);
                 }
             }
-            None => {}
+            None => {
+                self.context.forgotten.cut_thread(e);
+            }
         }
         self.counts.records_in += 1;
         let id = post_id(e);

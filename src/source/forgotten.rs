@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::adapter::Loose;
 use super::capture_spool::{FRAME, Spool, SpoolObject};
 use super::encode::encode_line;
 use crate::envelope::{Envelope, PostType};
@@ -111,6 +112,25 @@ impl Forgotten {
         self.known.is_empty()
     }
 
+    /// Takes out of a comment what it says of a post that is forgotten for good: its title, its
+    /// id and the address that holds both. Whether there was anything.
+    pub(super) fn cut_thread(&self, e: &mut Envelope<'_>) -> bool {
+        if self.known.is_empty() || e.post_type != PostType::Comment {
+            return false;
+        }
+        let Some(post) = thread_of(e) else { return false };
+        if self.known.get(&self.hash(b'p', e.platform.as_str(), &post)) != Some(&Remains::Nothing) {
+            return false;
+        }
+        e.link_title = None;
+        e.url = None;
+        e.raw = "".into();
+        if e.parent_id.as_ref().is_some_and(|p| p.as_str() == post) {
+            e.parent_id = None;
+        }
+        true
+    }
+
     /// What remains of a post; `None` when it is not forgotten.
     pub fn remains(&self, e: &Envelope<'_>) -> Option<Remains> {
         if self.known.is_empty() {
@@ -122,6 +142,22 @@ impl Forgotten {
             e.author.as_ref().and_then(|a| self.known.get(&self.hash(b'a', platform, a.as_str())).copied());
         post.max(author)
     }
+}
+
+/// The post that a comment belongs to, as its record says.
+pub fn thread_of(e: &Envelope<'_>) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Link<'a> {
+        #[serde(borrow, default)]
+        link_id: Loose<'a>,
+    }
+    if e.post_type != PostType::Comment {
+        return None;
+    }
+    if let Ok(Link { link_id: Loose::Text(id) }) = serde_json::from_str(e.raw.as_str()) {
+        return Some(id.into_owned());
+    }
+    e.parent_id.as_ref().map(|p| p.as_str()).filter(|p| p.starts_with("t3_")).map(str::to_string)
 }
 
 /// Takes away what a deleted post must not keep.
@@ -177,6 +213,10 @@ pub fn rewrite(object: impl Read, forgotten: &Forgotten) -> io::Result<Rewritten
             Some(Remains::Stub) if e.post_type != PostType::Moved && !is_stripped(&e) => {
                 changed = true;
                 strip(&mut e);
+                encode_line(&mut open, &e);
+            }
+            _ if forgotten.cut_thread(&mut e) => {
+                changed = true;
                 encode_line(&mut open, &e);
             }
             _ => open.extend_from_slice(&line),
@@ -270,6 +310,29 @@ mod tests {
         forgotten.add(&tombstone(forgotten.post("reddit", "t3_c"), Remains::Nothing));
         forgotten.add(&tombstone(forgotten.post("reddit", "t3_a"), Remains::Nothing));
         assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Gone));
+    }
+
+    #[test]
+    fn comments_on_a_forgotten_post_forget_it() {
+        let comment: Envelope<'_> = serde_json::from_str(
+            r#"{"platform":"reddit","source":"s","native_id":"t1_c","post_type":"comment","created_at":"2026-11-02T00:00:00.000Z","body":"my own words","url":"https://e.test/comments/a/a_title/c/","parent_id":"t1_b","link_title":"a title","fetched_at":"2026-11-02T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{\"link_id\":\"t3_a\",\"link_title\":\"a title\"}"}"#,
+        )
+        .unwrap();
+        let mut line = Vec::new();
+        encode_line(&mut line, &comment);
+        let packed = zstd::encode_all(line.as_slice(), 1).unwrap();
+        let mut forgotten = Forgotten::new("lake");
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_a"), Remains::Nothing));
+        let Rewritten::By(object) = rewrite(packed.as_slice(), &forgotten).unwrap() else {
+            panic!("the thread is forgotten")
+        };
+        let text = lines(&object);
+        assert!(text.contains("my own words") && text.contains("t1_b"), "{text}");
+        assert!(
+            !text.contains("t3_a") && !text.contains("title\":\"a") && !text.contains("e.test"),
+            "{text}"
+        );
+        assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Same));
     }
 
     #[test]

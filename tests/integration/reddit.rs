@@ -2,6 +2,7 @@
 //! numbers; what was not reached is told, and filled in by who steps in.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -279,6 +280,74 @@ fn a_place_that_lets_nobody_in_is_blocked_and_the_rest_goes_on() {
     let told = coverage(&fresh, "api");
     assert_eq!(told[&day].0, "blocked", "{told:?}");
     assert!(told[&day].1.as_deref().is_some_and(|why| why.contains("TEST_REDDIT_ID")), "{told:?}");
+}
+
+#[test]
+fn what_is_deleted_later_loses_its_text_in_the_same_run() {
+    let newest = now() - 3_600;
+    let posts = posts(20, newest, 300);
+    let gone: Arc<Mutex<bool>> = Arc::default();
+    let (switch, all) = (gone.clone(), posts.clone());
+    let api = Fake::start(move |seen| {
+        let gone = *switch.lock().unwrap();
+        let shown = |p: &Value| -> Option<Value> {
+            let mut p = p.clone();
+            match p["name"].as_str() {
+                // Nothing of it is left.
+                Some("t3_p4") if gone => return None,
+                // Its author took it back; the site still shows a title.
+                Some("t3_p3") if gone => {
+                    p["author"] = json!("[deleted]");
+                    p["selftext"] = json!("[deleted]");
+                }
+                _ => {}
+            }
+            Some(json!({"kind": "t3", "data": p}))
+        };
+        let listing = |posts: Vec<Value>| {
+            Reply::json(json!({"kind": "Listing", "data": {"after": null, "children": posts}}).to_string())
+        };
+        match seen.path.as_str() {
+            "/token" => Reply::json(r#"{"access_token":"t","token_type":"bearer","expires_in":3600}"#),
+            "/api/info" => {
+                let ids = query(seen, "id").unwrap().replace("%2C", ",");
+                let asked = |p: &&Value| ids.split(',').any(|id| p["name"] == *id);
+                listing(all.iter().filter(asked).filter_map(shown).collect())
+            }
+            _ => listing(all.iter().filter_map(shown).collect()),
+        }
+    });
+    let mut project = project(&date(newest - DAY), None);
+    with_api(&mut project, &api, vec!["pharmacy"]);
+    run(&project, &["materialize", "--all"]).expect(0);
+    let titles = || {
+        let sql =
+            "SELECT native_id, title, raw FROM raw_posts WHERE native_id IN ('t3_p3', 't3_p4', 't3_p5')";
+        let mut out: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+        for row in rows(&project, sql) {
+            let text = format!("{}{}", row["title"], row["raw"]);
+            let id = row["native_id"].as_str().unwrap().to_string();
+            out.entry(id).or_default().push(text.contains("Amazon Pharmacy"));
+        }
+        out
+    };
+    assert!(titles().values().flatten().all(|has| *has), "{:?}", titles());
+    *gone.lock().unwrap() = true;
+    run(&project, &["materialize", "--all", "--force"]).expect(0);
+    let left = titles();
+    assert!(!left["t3_p3"].iter().any(|has| *has), "{left:?}");
+    assert!(!left["t3_p4"].iter().any(|has| *has), "{left:?}");
+    assert!(left["t3_p5"].iter().all(|has| *has), "{left:?}");
+    let silver = "SELECT count(*) AS n FROM silver_posts WHERE native_id IN ('t3_p3', 't3_p4') \
+                  AND (title IS NOT NULL OR body IS NOT NULL OR url IS NOT NULL)";
+    assert_eq!(rows(&project, silver)[0]["n"], 0);
+    // Neither comes back, and nothing is left to do.
+    *gone.lock().unwrap() = false;
+    run(&project, &["materialize", "--all", "--force"]).expect(0);
+    let left = titles();
+    assert!(!left["t3_p3"].iter().any(|has| *has) && !left["t3_p4"].iter().any(|has| *has), "{left:?}");
+    let again = run(&project, &["--format", "json", "materialize", "--all"]).expect(0).json();
+    assert_eq!(again["steps"], 0, "{again}");
 }
 
 #[test]
