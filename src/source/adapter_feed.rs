@@ -104,32 +104,94 @@ fn xml_feed(body: &[u8], decoded: Option<String>, url: &Url, redactor: &Redactor
         (Some(_), _) => Cow::Borrowed(body),
     };
     let body = readable(&body);
-    // The document is anyone's and the parser is not ours: where it gives up, the feed failed.
-    let parsed = std::panic::catch_unwind(|| {
-        feed_rs::parser::Builder::new()
-            .base_uri(Some(url))
-            .id_generator(|_, _, _| String::new())
-            .sanitize_content(false)
-            .build()
-            .parse(&*body)
-    });
-    let feed = match parsed {
-        Ok(Ok(feed)) => feed,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a feed was not read");
-            use feed_rs::parser::{ParseErrorKind, ParseFeedError};
-            return Err(match error {
-                ParseFeedError::ParseError(ParseErrorKind::NoFeedRoot) => NOT_A_FEED,
-                _ => BROKEN,
-            });
-        }
-        Err(_) => return Err("the feed cannot be read: its parser gave up"),
+    let feed = match parsed(&body, url) {
+        Err(why) if why == BROKEN => return salvaged(&body, url, redactor).ok_or(BROKEN),
+        other => other?,
     };
     if feed.entries.is_empty() && has_items(&body) {
         return Err(UNKNOWN);
     }
     let items = feed.entries.into_iter().map(|entry| xml_item(entry, url, redactor)).collect();
     Ok(Feed { title: feed.title.and_then(|t| part(t).plain().ok()).filter(|t| !t.is_empty()), items })
+}
+
+/// Reads a document. It is anyone's and the parser is not ours: where it gives up, the feed failed.
+fn parsed(body: &[u8], url: &Url) -> Result<model::Feed, NoFeed> {
+    let parsed = std::panic::catch_unwind(|| {
+        feed_rs::parser::Builder::new()
+            .base_uri(Some(url))
+            .id_generator(|_, _, _| String::new())
+            .sanitize_content(false)
+            .build()
+            .parse(body)
+    });
+    match parsed {
+        Ok(Ok(feed)) => Ok(feed),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a feed was not read");
+            use feed_rs::parser::{ParseErrorKind, ParseFeedError};
+            Err(match error {
+                ParseFeedError::ParseError(ParseErrorKind::NoFeedRoot) => NOT_A_FEED,
+                _ => BROKEN,
+            })
+        }
+        Err(_) => Err("the feed cannot be read: its parser gave up"),
+    }
+}
+
+/// Bytes that reading entry by entry may cost.
+const SALVAGE_BYTES: usize = 64 << 20;
+
+/// Reads the entries of a whole document one by one, because one of them is not well-formed:
+/// the others are kept. `None` when the document's end is missing (then it was cut, and may be
+/// whole the next time), or when no entry can be read.
+fn salvaged(body: &[u8], url: &Url, redactor: &Redactor) -> Option<Feed> {
+    const FORMS: [(&str, &str, &[&str]); 2] =
+        [("<item", "</item>", &["</rss>", "</rdf:RDF>"]), ("<entry", "</entry>", &["</feed>"])];
+    let (open, close, _) = FORMS
+        .into_iter()
+        .find(|(_, _, ends)| ends.iter().any(|end| body.trim_ascii_end().ends_with(end.as_bytes())))?;
+    let next = |from: usize| -> Option<usize> {
+        let mut at = from;
+        loop {
+            at += memchr::memmem::find(&body[at..], open.as_bytes())?;
+            match body.get(at + open.len()) {
+                // `<items>` of RSS 1.0 is no entry.
+                Some(b'>' | b' ' | b'\t' | b'\r' | b'\n') => return Some(at),
+                _ => at += open.len(),
+            }
+        }
+    };
+    let first = next(0)?;
+    let last = memchr::memmem::rfind(body, close.as_bytes())? + close.len();
+    let (head, tail) = (&body[..first], body.get(last..)?);
+    let mut found = Vec::new();
+    let mut at = Some(first);
+    while let Some(start) = at.filter(|start| *start < last) {
+        let end = start + memchr::memmem::find(&body[start..last], close.as_bytes())? + close.len();
+        found.push(&body[start..end]);
+        at = next(end);
+    }
+    if found.len().saturating_mul(head.len() + tail.len()) > SALVAGE_BYTES {
+        return None;
+    }
+    let (mut title, mut items, mut read) = (None, Vec::new(), false);
+    for entry in found {
+        match parsed(&[head, entry, tail].concat(), url) {
+            Ok(feed) => {
+                read = true;
+                title = title.or(feed.title);
+                items.extend(feed.entries.into_iter().map(|entry| xml_item(entry, url, redactor)));
+            }
+            Err(_) => {
+                // What stands in it cannot be told apart, authors neither: none of it is shown.
+                let reject = Reject::new("broken_entry", "the entry is not well-formed");
+                items.push(Item::Broken(reject, String::new()));
+            }
+        }
+    }
+    let title = title.and_then(|t| part(t).plain().ok()).filter(|t| !t.is_empty());
+    read.then_some(Feed { title, items })
 }
 
 /// The encoding that the document's first line names, in lower case.

@@ -191,6 +191,31 @@ fn what_is_no_feed_fails_with_words() {
 }
 
 #[test]
+fn one_broken_entry_does_not_take_the_others_with_it() {
+    let item = |n: u32, title: &str| {
+        format!(
+            "<item><guid>{n}</guid><title>{title}</title><author>ann@example.org</author>\
+             <pubDate>Mon, 09 Nov 2026 08:0{n}:00 GMT</pubDate></item>"
+        )
+    };
+    let feed = format!(
+        "<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>T</title>{}{}{}</channel></rss>\n",
+        item(1, "one"),
+        item(2, "R&D <b>two</i>"),
+        item(3, "three")
+    );
+    let read = first("blog", Reply::text(feed.clone()));
+    assert_eq!(read.end(), ("complete", None));
+    assert_eq!(read.ids(), ["1", "3"]);
+    assert_eq!(read.aside(), [("broken_entry", 1)]);
+    let set_aside = read.output.quarantine.read().unwrap();
+    assert!(set_aside.iter().all(|q| q.sample.is_empty()), "an author may stand in it");
+    // Without its end the document was cut, and is asked for again.
+    let cut = feed.replace("</channel></rss>", "");
+    assert_eq!(first("blog", Reply::text(cut)).end().0, "failed");
+}
+
+#[test]
 fn a_server_that_fails_is_told_apart_and_nothing_is_forgotten() {
     let server = Fake::script([Reply::new(503).header("retry-after", "7")]);
     let def = FeedDef::new("f", "blog", [server.url("/feed?token=canary")]);
