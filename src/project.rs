@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::classify::{Brands, Taxonomy};
-use crate::config::{self, Body, Choices, Config, Hooks, SqlFacts, Texts, WordFacts};
+use crate::config::{self, Body, Choices, Config, Hooks, SqlFacts, TableFacts, Texts, WordFacts};
 use crate::diagnostic::{Problem, Severity, SourceText, TextProblem};
 use crate::engine::{self, Engine, EngineOptions, Grouping, TextTools};
-use crate::enrich::Embedded;
+use crate::enrich::{Embedded, Tables};
 use crate::exec::{self, AssetShape, Clients, FilesCache, Resources, Sight, World, WorldError};
 use crate::graph::{AssetIdx, Partitioning};
 use crate::lake::{Lake, LakeError};
@@ -71,6 +71,8 @@ pub struct Project {
     pub brands: Arc<Brands>,
     /// Issue types, ready to match.
     pub taxonomy: Arc<Taxonomy>,
+    /// The model inside the binary, with the project's tables.
+    pub embedded: Arc<Embedded>,
     /// The version of the table `issue_types`.
     pub issue_types: [u8; 16],
 }
@@ -100,35 +102,45 @@ impl Project {
     /// Every problem of its files at once.
     pub fn open(root: PathBuf, profile: Option<String>) -> Result<Project, ProjectError> {
         let texts = read_texts(&root)?;
-        let (parsed, brands, taxonomy) = {
+        let (parsed, brands, taxonomy, embedded) = {
             let found = std::cell::RefCell::new((None, None));
+            let model = std::cell::RefCell::new(None);
             let words = |defs: &[config::BrandDef], file: &Arc<SourceText>| -> WordFacts {
                 let (facts, b, t) = words(defs, file);
                 *found.borrow_mut() = (b, t);
                 facts
             };
+            let tables = |find: &config::FindText<'_>, issue_ids: &[String]| {
+                let (tables, problems) = Tables::read(find, issue_ids);
+                let embedded = Embedded::with_tables(tables);
+                let facts = TableFacts { embedded: embedded.version_hash(), problems };
+                *model.borrow_mut() = Some(embedded);
+                facts
+            };
             let hooks = Hooks {
                 sql: &sql_facts,
                 words: &words,
+                tables: &tables,
                 adapter: &adapter_version,
                 source: &exec::source_problems,
-                provider: &|_| Embedded::version_hash(),
+                provider: &|_| labels_version(),
             };
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let choices = Choices { profile, now_ms: exec::now_ms(), cores };
             let parsed = config::parse(&texts, &choices, &hooks);
             let (brands, taxonomy) = found.into_inner();
-            (parsed, brands, taxonomy)
+            (parsed, brands, taxonomy, model.into_inner())
         };
         let errors = parsed.problems.iter().any(|p| p.text.severity == Severity::Error);
-        match (parsed.config, brands, taxonomy) {
-            (Some(config), Some(brands), Some(taxonomy)) if !errors => Ok(Project {
+        match (parsed.config, brands, taxonomy, embedded) {
+            (Some(config), Some(brands), Some(taxonomy), Some(embedded)) if !errors => Ok(Project {
                 root,
                 config: Arc::new(config),
                 warnings: parsed.problems,
                 issue_types: taxonomy.slice_version(crate::classify::TaxonomySlice::Types),
                 brands: Arc::new(brands),
                 taxonomy: Arc::new(taxonomy),
+                embedded: Arc::new(embedded),
             }),
             _ => Err(ProjectError::Problems(parsed.problems)),
         }
@@ -345,7 +357,7 @@ impl Project {
             engine: Arc::new(engine),
             brands: self.brands.clone(),
             taxonomy: self.taxonomy.clone(),
-            embedded: Arc::new(Embedded::new()),
+            embedded: self.embedded.clone(),
             shapes,
             files: FilesCache::default(),
             clients: Clients::default(),
@@ -483,4 +495,12 @@ fn adapter_version(source: &config::SourceConfig, privacy: &config::PrivacyConfi
         config::SourceKind::Sample(_) => format!("{} {privacy}", crate::source::SAMPLE_VERSION),
         kind => format!("{} {privacy}", crate::source::network_version(kind.type_name())),
     }
+}
+
+/// The version of the columns that a provider over the network fills.
+fn labels_version() -> [u8; 16] {
+    let columns = format!("{:?}", crate::enrich::feedback_schema().fields());
+    let mut version = [0; 16];
+    version.copy_from_slice(&blake3::hash(columns.as_bytes()).as_bytes()[..16]);
+    version
 }

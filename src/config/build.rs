@@ -136,8 +136,18 @@ pub(super) fn build(
         issue_types(&draft, words, sink);
     }
     orphans(&draft, &bodies, sink);
+    let issue_ids = words.as_ref().map_or(&[][..], |w| &w.issue_ids);
+    let tables = (hooks.tables)(&|name| bodies.get(name).cloned(), issue_ids);
+    tables.problems.iter().for_each(|p| sink.push(p.clone()));
 
-    let maker = Maker { draft: &draft, hooks, words: words.as_ref(), bodies: &bodies, sink };
+    let maker = Maker {
+        draft: &draft,
+        hooks,
+        words: words.as_ref(),
+        embedded: tables.embedded,
+        bodies: &bodies,
+        sink,
+    };
     let mut configs: BTreeMap<AssetKey, AssetConfig> = BTreeMap::new();
     for (at, asset) in draft.assets.drafts.iter().enumerate() {
         if let Some(config) = maker.declared(asset, at) {
@@ -268,6 +278,7 @@ struct Maker<'a> {
     draft: &'a Draft,
     hooks: &'a Hooks<'a>,
     words: Option<&'a WordFacts>,
+    embedded: [u8; 16],
     bodies: &'a BTreeMap<&'a str, Arc<SourceText>>,
     sink: &'a Sink,
 }
@@ -374,7 +385,7 @@ impl Maker<'_> {
         self.reads(asset, code);
         if provider == Provider::Embedded {
             // Nothing it says is cached, so its tables are part of the code.
-            code.add_version("embedded", (self.hooks.provider)(provider));
+            code.add_version("embedded", self.embedded);
         } else if asset.relabel != Relabel::New {
             if let Relabel::Since(day) = asset.relabel {
                 code.add("relabel since", day.to_string());

@@ -8,6 +8,9 @@ use super::model::{BrandDef, PrivacyConfig, Provider};
 use super::model_source::SourceConfig;
 use crate::diagnostic::{Problem, SourceText, TextProblem};
 
+/// Finds the text of a file under `assets/` by its name.
+pub type FindText<'a> = dyn Fn(&str) -> Option<Arc<SourceText>> + 'a;
+
 /// The functions that [`super::parse`] calls.
 pub struct Hooks<'a> {
     /// Reads an asset's SQL, given the names of its declared dependencies.
@@ -18,7 +21,10 @@ pub struct Hooks<'a> {
     pub adapter: &'a dyn Fn(&SourceConfig, &PrivacyConfig) -> String,
     /// What is wrong with a source that only its reader can tell (selectors), each in a sentence.
     pub source: &'a dyn Fn(&SourceConfig) -> Vec<String>,
-    /// The version of a provider's own tables, model and output columns.
+    /// Reads the tables of risk, themes and actions, given how to find a file under `assets/`
+    /// and the ids of all issue types; called once.
+    pub tables: &'a dyn Fn(&FindText<'_>, &[String]) -> TableFacts,
+    /// The version of what a provider over the network answers with.
     pub provider: &'a dyn Fn(Provider) -> [u8; 16],
 }
 
@@ -42,6 +48,15 @@ pub struct WordFacts {
     pub issue_types: [u8; 16],
     /// The ids of all issue types.
     pub issue_ids: Vec<String>,
+    /// What is wrong with them.
+    pub problems: Vec<Problem>,
+}
+
+/// What is known of the tables that the embedded model reads.
+#[derive(Clone, Debug, Default)]
+pub struct TableFacts {
+    /// The version of the embedded model with these tables.
+    pub embedded: [u8; 16],
     /// What is wrong with them.
     pub problems: Vec<Problem>,
 }

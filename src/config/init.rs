@@ -15,6 +15,9 @@ pub fn init_files() -> Vec<(&'static str, &'static str)> {
         "assets/issue_trend_daily.sql",
         "assets/top_issue_posts.sql",
         "assets/issue_taxonomy.toml",
+        "assets/risk.toml",
+        "assets/themes.toml",
+        "assets/actions.toml",
         "state/README.md",
         "state/.gitignore",
     ]

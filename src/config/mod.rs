@@ -25,7 +25,7 @@ mod tree;
 mod units;
 
 pub use code::CodeParts;
-pub use hooks::{Hooks, SqlFacts, WordFacts};
+pub use hooks::{FindText, Hooks, SqlFacts, TableFacts, WordFacts};
 pub use init::init_files;
 pub use model::*;
 pub use model_asset::*;

@@ -3,14 +3,11 @@
 use std::cell::RefCell;
 
 use super::lexicon::Lexicon;
-use super::rules::{Reason, Rules};
+use super::rules::{Reason, Rules, Tables};
 use super::sentences::{quote, sentences};
 use crate::classify::{NORM_VERSION, PHRASE_VERSION, Scratch, norm};
 
 const LEXICON: &str = include_str!("lexicon.tsv");
-const RISK: &str = include_str!("risk.toml");
-const THEMES: &str = include_str!("themes.toml");
-const ACTIONS: &str = include_str!("actions.toml");
 
 /// How much tone makes half a score: the score is `t / √(t² + this)`.
 const SOFTENING: f64 = 15.0;
@@ -126,6 +123,7 @@ pub struct Labels<'a> {
 pub struct Embedded {
     lexicon: Lexicon,
     rules: Rules,
+    tables: [u8; 16],
 }
 
 /// Memory used again from post to post.
@@ -152,27 +150,44 @@ impl Embedded {
 
     /// The provider with the shipped tables.
     pub fn new() -> Self {
-        Self::with_problems().0
+        Self::with_tables(Tables::shipped())
     }
 
-    /// The provider, and what could not be read of its tables: nothing, as a test makes sure.
-    fn with_problems() -> (Self, Vec<String>) {
-        let mut problems = Vec::new();
-        let lexicon = Lexicon::read(LEXICON, &mut problems);
-        let rules = Rules::read(RISK, THEMES, ACTIONS, &mut problems);
-        (Self { lexicon, rules }, problems)
+    /// The provider with a project's tables.
+    pub fn with_tables(tables: Tables) -> Self {
+        // A test makes sure that the lexicon has no problems.
+        let lexicon = Lexicon::read(LEXICON, &mut Vec::new());
+        let version = tables.version();
+        Self { lexicon, rules: tables.rules, tables: version }
     }
 
     /// A hash of everything that decides the labels.
-    pub fn version_hash() -> [u8; 16] {
+    pub fn version_hash(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
-        for text in [Self::VERSION, LEXICON, RISK, THEMES, ACTIONS] {
+        for text in [Self::VERSION, LEXICON] {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
         }
+        hasher.update(&self.tables);
         hasher.update(&NORM_VERSION.to_le_bytes()).update(&PHRASE_VERSION.to_le_bytes());
         let mut out = [0; 16];
         out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         out
+    }
+
+    /// The themes of the tables, in their order: id, title, and one line for a prompt (empty
+    /// where a table has none).
+    pub fn themes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.rules.themes.iter().map(|t| (t.id.as_str(), t.title.as_str(), t.description.as_str()))
+    }
+
+    /// The actions of the tables, in their order: id and title.
+    pub fn actions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.actions.iter().map(|a| (a.id.as_str(), a.title.as_str()))
+    }
+
+    /// The risk reasons of the tables, in their order.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, RiskLevel, RiskCategory)> {
+        self.rules.reasons.iter().map(|r| (r.code.as_str(), r.level, r.category))
     }
 
     /// The labels of one post. `issue_type` is the taxonomy's word for it.
@@ -286,30 +301,28 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_shipped_tables_are_right() {
-        let (embedded, problems) = Embedded::with_problems();
+    fn the_lexicon_is_right() {
+        let mut problems = Vec::new();
+        Lexicon::read(LEXICON, &mut problems);
         assert_eq!(problems, Vec::<String>::new());
-        let rules = &embedded.rules;
-        assert!(rules.reasons.len() >= 12 && rules.themes.len() >= 12 && rules.actions.len() >= 10);
-        for action in &rules.actions {
-            for code in &action.reasons {
-                assert!(rules.reasons.iter().any(|r| r.code == *code), "{}: no reason {code}", action.id);
-            }
-            for id in &action.themes {
-                assert!(rules.themes.iter().any(|t| t.id == *id), "{}: no theme {id}", action.id);
-            }
-        }
-        for reason in &rules.reasons {
-            let handled = rules.actions.iter().any(|a| a.reasons.contains(&reason.code));
-            assert!(handled, "nothing is done about {}", reason.code);
-        }
-        let (taxonomy, _) =
-            crate::classify::Taxonomy::parse(include_str!("../../assets/issue_taxonomy.toml")).unwrap();
-        for theme in &rules.themes {
-            for issue in &theme.issues {
-                assert!(taxonomy.issue(issue).is_some(), "{}: no issue type {issue}", theme.id);
-            }
-        }
+    }
+
+    #[test]
+    fn what_the_tables_hold_can_be_read() {
+        let embedded = Embedded::new();
+        assert_eq!(
+            embedded.themes().next(),
+            Some((
+                "medication_safety",
+                "Medication safety",
+                "Wrong, spoiled or recalled medicine, doses, side effects, interactions, changes of manufacturer."
+            ))
+        );
+        assert_eq!(embedded.actions().last(), Some(("observe", "Keep watching; nothing to do")));
+        assert_eq!(
+            embedded.reasons().next(),
+            Some(("wrong_medication", RiskLevel::High, RiskCategory::PatientSafety))
+        );
     }
 
     #[derive(serde::Deserialize)]

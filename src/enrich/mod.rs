@@ -2,7 +2,8 @@
 //!
 //! The embedded provider: words and rules written for pharmacy customers, no model, no key, no
 //! network. Says so in every row (`provider = "embedded"`, `is_llm = false`). Invariant: labels
-//! are a function of the post's text, its issue type and the shipped tables alone, and
+//! are a function of the post's text, its issue type and the tables (`assets/risk.toml`,
+//! `assets/themes.toml`, `assets/actions.toml`) alone, and
 //! [`Embedded::version_hash`] changes when a label could.
 //! Pure: no IO, no async, no clock. May not block.
 
@@ -10,7 +11,9 @@ mod embedded;
 mod lexicon;
 mod rules;
 mod sentences;
+mod table_file;
 mod tables;
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
+pub use rules::Tables;
 pub use tables::{EnrichError, feedback, feedback_schema, signals, signals_schema};

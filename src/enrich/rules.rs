@@ -1,14 +1,19 @@
 //! Risk, theme and action: tables of phrases, read once.
+//!
+//! The tables are files of the project under `assets/`; where one is missing, the one that
+//! ships with the program stands in. [`Tables::version`] is of what they say, not of how they
+//! are written: comments, white space and the order of phrases change nothing.
 
 use std::ops::Range;
-
-use crate::classify::{Phrase, PhraseSet, Scratch, words_of};
+use std::sync::Arc;
 
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
+use super::table_file::{self, ActionRow, At, ReasonRow, RiskFile, ThemeRow};
+use crate::classify::{Phrase, PhraseSet, Scratch, words_of};
+use crate::diagnostic::{Problem, SourceText, TextProblem, did_you_mean};
 
 /// What takes a risk phrase away when it stands before it in the same sentence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Guard {
     /// Nothing.
     None,
@@ -32,20 +37,17 @@ pub(super) struct Reason {
 pub(super) struct Theme {
     pub id: String,
     pub title: String,
+    pub description: String,
     pub issues: Vec<String>,
 }
 
 /// What to do about a post.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub(super) struct Action {
     pub id: String,
     pub title: String,
-    #[serde(default)]
     pub reasons: Vec<String>,
-    #[serde(default)]
     pub themes: Vec<String>,
-    #[serde(default)]
     pub sentiments: Vec<Sentiment>,
 }
 
@@ -65,81 +67,202 @@ pub(super) struct Rules {
     theme_of: Vec<u16>,
 }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RiskFile {
-    negations: Vec<String>,
-    imagined: Vec<String>,
-    asked: Vec<String>,
-    clause: Vec<String>,
-    reason: Vec<ReasonRow>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReasonRow {
-    code: String,
-    level: RiskLevel,
-    category: RiskCategory,
-    guard: Guard,
-    include: Vec<String>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThemeFile {
-    theme: Vec<ThemeRow>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ThemeRow {
-    id: String,
-    title: String,
-    #[serde(default)]
-    issues: Vec<String>,
-    #[serde(default)]
-    include: Vec<String>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ActionFile {
-    action: Vec<Action>,
-}
-
 /// Words before a risk phrase in which a negation counts.
 const NEGATION_REACH: usize = 4;
 /// Words before a risk phrase in which something imagined counts.
 const IMAGINED_REACH: usize = 8;
 
+/// The files of the three tables under `assets/`, and what ships for each.
+const FILES: [(&str, &str); 3] = [
+    ("risk.toml", include_str!("../../assets/risk.toml")),
+    ("themes.toml", include_str!("../../assets/themes.toml")),
+    ("actions.toml", include_str!("../../assets/actions.toml")),
+];
+
+/// The tables of risk, themes and actions, checked and ready to match.
+#[derive(Debug)]
+pub struct Tables {
+    pub(super) rules: Rules,
+    version: [u8; 16],
+}
+
+impl Tables {
+    /// The tables that ship with the program.
+    pub fn shipped() -> Tables {
+        // A test makes sure that there are no problems in them.
+        Self::read(|_| None, &[]).0
+    }
+
+    /// Reads the tables. `find` gives the text of a file under `assets/` by its name; for a
+    /// file that is not there the shipped one is taken. `issue_ids`: the taxonomy's issue
+    /// types; a theme that names another is a warning (empty: not looked at). What is wrong is
+    /// left out of the tables and told of; with an error among the problems they must not be
+    /// used.
+    pub fn read(
+        find: impl Fn(&str) -> Option<Arc<SourceText>>,
+        issue_ids: &[String],
+    ) -> (Tables, Vec<Problem>) {
+        let texts = FILES.map(|(name, shipped)| {
+            let own = find(name);
+            let is_own = own.is_some();
+            let file = own.unwrap_or_else(|| {
+                Arc::new(SourceText { name: format!("assets/{name} (built in)"), text: shipped.to_string() })
+            });
+            (file, is_own)
+        });
+        let mut found: [Vec<TextProblem>; 3] = Default::default();
+        let risk = table_file::risk(&texts[0].0.text, &mut found[0]);
+        let themes = table_file::themes(&texts[1].0.text, &mut found[1]);
+        let actions = table_file::actions(&texts[2].0.text, &mut found[2]);
+        // What a built-in table says of a row that a team removed is not the team's mistake.
+        if texts[1].1 && !issue_ids.is_empty() {
+            found[1].extend(unknown_issues(&themes, issue_ids));
+        }
+        if texts[2].1 {
+            found[2].extend(unknown_rows(&risk, &themes, &actions));
+        }
+        if texts[0].1 && found[2].is_empty() {
+            found[0].extend(unanswered(&risk, &actions));
+        }
+        let version = version(&risk, &themes, &actions);
+        let rules = Rules::compile(risk, themes, actions, &mut found);
+        let problems = found
+            .into_iter()
+            .zip(&texts)
+            .flat_map(|(list, (file, _))| list.into_iter().map(|p| p.within(file)))
+            .collect();
+        (Tables { rules, version }, problems)
+    }
+
+    /// A hash of what the tables say.
+    pub fn version(&self) -> [u8; 16] {
+        self.version
+    }
+}
+
+fn unknown_issues(themes: &[ThemeRow], issue_ids: &[String]) -> Vec<TextProblem> {
+    let ids = || issue_ids.iter().map(String::as_str);
+    let mut out = Vec::new();
+    for issue in themes.iter().flat_map(|t| &t.issues).filter(|i| !issue_ids.contains(&i.value)) {
+        let help = match did_you_mean(&issue.value, ids()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "the taxonomy may have been changed; remove it here".to_string(),
+        };
+        let message = format!("the taxonomy has no issue type `{}`", issue.value);
+        out.push(TextProblem::warning(message, issue.span.clone()).help(help));
+    }
+    out
+}
+
+fn unknown_rows(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> Vec<TextProblem> {
+    let codes = risk.reasons.iter().map(|r| r.code.value.as_str());
+    let ids = themes.iter().map(|t| t.id.value.as_str());
+    let mut out = Vec::new();
+    for action in actions {
+        for code in &action.reasons {
+            if !codes.clone().any(|c| c == code.value) {
+                out.push(table_file::unknown("risk reason", code, codes.clone()));
+            }
+        }
+        for id in &action.themes {
+            if !ids.clone().any(|i| i == id.value) {
+                out.push(table_file::unknown("theme", id, ids.clone()));
+            }
+        }
+    }
+    out
+}
+
+fn unanswered(risk: &RiskFile, actions: &[ActionRow]) -> Vec<TextProblem> {
+    let answered = |r: &&ReasonRow| !actions.iter().flat_map(|a| &a.reasons).any(|c| c.value == r.code.value);
+    let warn = |r: &ReasonRow| {
+        let message = format!("no action answers the risk reason `{}`", r.code.value);
+        TextProblem::warning(message, r.code.span.clone())
+            .help("name it in `reasons` of an action in assets/actions.toml")
+    };
+    risk.reasons.iter().filter(answered).map(warn).collect()
+}
+
+/// Of what the rows say. What only a language model reads (descriptions) is not part of it.
+fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    let mut text = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    };
+    // A list whose order means nothing.
+    let mut list = |items: Vec<String>| {
+        let mut items = items;
+        items.sort_unstable();
+        text(&items.len().to_string());
+        items.iter().for_each(|item| text(item));
+    };
+    let phrases = |list: &[At<Phrase>]| list.iter().map(|p| p.value.to_string()).collect::<Vec<_>>();
+    let names = |list: &[At<String>]| list.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
+    let one = |text: &str| vec![text.to_string()];
+    list(one("tables 1"));
+    for words in [&risk.negations, &risk.imagined, &risk.asked, &risk.clause] {
+        list(words.clone());
+    }
+    for r in &risk.reasons {
+        list(one(&format!(
+            "reason {} {} {} {:?}",
+            r.code.value,
+            r.level.as_str(),
+            r.category.as_str(),
+            r.guard
+        )));
+        list(phrases(&r.include));
+    }
+    for t in themes {
+        list(one(&format!("theme {} {}", t.id.value, t.title)));
+        list(names(&t.issues));
+        list(phrases(&t.include));
+    }
+    for a in actions {
+        list(one(&format!("action {} {}", a.id.value, a.title)));
+        list(names(&a.reasons));
+        list(names(&a.themes));
+        list(a.sentiments.iter().map(|s| s.as_str().to_string()).collect());
+    }
+    let mut out = [0; 16];
+    out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    out
+}
+
 impl Rules {
-    /// Reads the tables; what cannot be read is named in `problems` and left out.
-    pub(super) fn read(risk: &str, themes: &str, actions: &str, problems: &mut Vec<String>) -> Self {
-        let risk = toml::from_str::<RiskFile>(risk).unwrap_or_else(|e| {
-            problems.push(format!("risk: {e}"));
-            RiskFile::default()
-        });
-        let themes = toml::from_str::<ThemeFile>(themes).unwrap_or_else(|e| {
-            problems.push(format!("themes: {e}"));
-            ThemeFile { theme: Vec::new() }
-        });
-        let actions = toml::from_str::<ActionFile>(actions).unwrap_or_else(|e| {
-            problems.push(format!("actions: {e}"));
-            ActionFile { action: Vec::new() }
-        });
-        let (risk_set, risk_of) = compile(risk.reason.iter().map(|r| &r.include), problems);
-        let (theme_set, theme_of) = compile(themes.theme.iter().map(|t| &t.include), problems);
-        let reason =
-            |r: ReasonRow| Reason { code: r.code, level: r.level, category: r.category, guard: r.guard };
+    /// Makes the rows ready to match; what is too much is told of in the list of its file.
+    fn compile(
+        risk: RiskFile,
+        themes: Vec<ThemeRow>,
+        actions: Vec<ActionRow>,
+        found: &mut [Vec<TextProblem>; 3],
+    ) -> Self {
+        let (risk_set, risk_of) = compile(risk.reasons.iter().map(|r| &r.include), &mut found[0]);
+        let (theme_set, theme_of) = compile(themes.iter().map(|t| &t.include), &mut found[1]);
+        let values = |list: Vec<At<String>>| list.into_iter().map(|v| v.value).collect();
+        let reason = |r: ReasonRow| Reason {
+            code: r.code.value,
+            level: r.level,
+            category: r.category,
+            guard: r.guard,
+        };
+        let theme = |t: ThemeRow| Theme {
+            id: t.id.value,
+            title: t.title,
+            description: t.description,
+            issues: values(t.issues),
+        };
+        let action = |a: ActionRow| Action {
+            id: a.id.value,
+            title: a.title,
+            reasons: values(a.reasons),
+            themes: values(a.themes),
+            sentiments: a.sentiments,
+        };
         Self {
-            reasons: risk.reason.into_iter().map(reason).collect(),
-            themes: themes
-                .theme
-                .into_iter()
-                .map(|t| Theme { id: t.id, title: t.title, issues: t.issues })
-                .collect(),
-            actions: actions.action,
+            reasons: risk.reasons.into_iter().map(reason).collect(),
+            themes: themes.into_iter().map(theme).collect(),
+            actions: actions.into_iter().map(action).collect(),
             negations: risk.negations,
             imagined: risk.imagined,
             asked: risk.asked,
@@ -243,28 +366,145 @@ impl Rules {
     }
 }
 
+/// All phrases in one set, each with the row that it stands in; a phrase that stands in two
+/// counts for the first.
 fn compile<'a>(
-    lists: impl Iterator<Item = &'a Vec<String>>,
-    problems: &mut Vec<String>,
+    lists: impl Iterator<Item = &'a Vec<At<Phrase>>>,
+    problems: &mut Vec<TextProblem>,
 ) -> (PhraseSet, Vec<u16>) {
     let (mut phrases, mut owners) = (Vec::new(), Vec::new());
+    let mut seen = std::collections::HashSet::new();
     for (owner, list) in (0u16..).zip(lists) {
-        for text in list {
-            match Phrase::parse(text) {
-                Ok(phrase) if phrases.contains(&phrase) => problems.push(format!("`{text}` stands twice")),
-                Ok(phrase) => {
-                    phrases.push(phrase);
-                    owners.push(owner);
-                }
-                Err(e) => problems.push(format!("`{text}`: {}", e.message)),
+        for phrase in list {
+            if seen.insert(&phrase.value) {
+                phrases.push(phrase.value.clone());
+                owners.push(owner);
             }
         }
     }
     match PhraseSet::every_place(&phrases) {
         Ok(set) => (set, owners),
         Err(e) => {
-            problems.push(e.to_string());
+            let problem = TextProblem::error(format!("the phrases are too many: {e}"), None);
+            problems.push(problem.help("remove some of them"));
             (PhraseSet::default(), Vec::new())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shipped tables with one of them changed.
+    fn with(file: &str, edit: impl Fn(&str) -> String) -> (Tables, Vec<Problem>) {
+        let find = |name: &str| {
+            let (name, text) = FILES.iter().find(|(n, _)| *n == name && name == file)?;
+            Some(Arc::new(SourceText { name: format!("assets/{name}"), text: edit(text) }))
+        };
+        let ids = ["SAFETY", "PRICING", "GENERAL_FEEDBACK"].map(String::from);
+        Tables::read(find, if file == "themes.toml" { &[] } else { &ids })
+    }
+
+    #[test]
+    fn the_shipped_tables_have_no_problem() {
+        let (taxonomy, _) =
+            crate::classify::Taxonomy::parse(include_str!("../../assets/issue_taxonomy.toml")).unwrap();
+        let ids: Vec<String> = taxonomy.issues().iter().map(|i| i.id.clone()).collect();
+        let own = |name: &str| {
+            let (name, text) = FILES.iter().find(|(n, _)| *n == name)?;
+            Some(Arc::new(SourceText { name: name.to_string(), text: text.to_string() }))
+        };
+        let (tables, problems) = Tables::read(own, &ids);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let rules = &tables.rules;
+        assert!(rules.reasons.len() >= 12 && rules.themes.len() >= 12 && rules.actions.len() >= 10);
+        assert!(rules.themes.iter().all(|t| !t.description.is_empty()));
+        assert_eq!(tables.version(), Tables::shipped().version());
+    }
+
+    #[test]
+    fn the_version_is_of_what_the_tables_say() {
+        let shipped = Tables::shipped().version();
+        let version = |file, from: &'static str, to: &str| {
+            let (tables, problems) = with(file, |text| {
+                assert!(text.contains(from), "{from}");
+                text.replacen(from, to, 1)
+            });
+            assert!(problems.is_empty(), "{problems:#?}");
+            tables.version()
+        };
+        for (file, from, to) in [
+            ("risk.toml", "version = 1", "# a comment\nversion   =   1\n"),
+            ("risk.toml", "\"wrong med\", \"wrong meds\"", "\"wrong meds\", \"wrong  med\""),
+            ("themes.toml", "description = \"Wrong,", "description = \"Other,"),
+        ] {
+            assert_eq!(version(file, from, to), shipped, "{file}: {to}");
+        }
+        for (file, from, to) in [
+            ("risk.toml", "\"wrong med\", ", ""),
+            ("risk.toml", "guard = \"hypothetical\"", "guard = \"none\""),
+            ("risk.toml", "level = \"medium\"", "level = \"high\""),
+            ("risk.toml", "\"without\", ", ""),
+            ("themes.toml", "title = \"Packaging\"", "title = \"Boxes\""),
+            ("themes.toml", "issues = [\"STOCK\"]", "issues = []"),
+            ("actions.toml", "title = \"Help to", "title = \"Try to"),
+            ("actions.toml", "sentiments = [\"positive\"]", "sentiments = [\"neutral\"]"),
+        ] {
+            assert_ne!(version(file, from, to), shipped, "{file}: {to}");
+        }
+    }
+
+    #[test]
+    fn mistakes_have_a_place_and_advice() {
+        let cases: [(&str, &str, &str); 14] = [
+            ("risk.toml", "version = 1", "version = 2"),
+            ("risk.toml", "version = 1", "version = "),
+            ("risk.toml", "\nlevel = \"high\"", "\nlevel = \"hgih\""),
+            ("risk.toml", "category = \"legal\"", "category = \"lawyers\""),
+            ("risk.toml", "\nguard = \"negation\"", ""),
+            ("risk.toml", "code = \"wrong_dose\"", "code = \"Wrong dose\""),
+            ("risk.toml", "code = \"wrong_dose\"", "code = \"wrong_medication\""),
+            ("risk.toml", "\"wrong med\"", "\"pre*tion\""),
+            ("risk.toml", "\"wrong dose*\"", "\"wrong med\""),
+            ("risk.toml", "asked = [", "askd = ["),
+            ("themes.toml", "title = \"Packaging\"", "titel = \"Packaging\""),
+            ("themes.toml", "issues = [\"STOCK\"]", "issues = \"STOCK\""),
+            ("actions.toml", "\"missed_dose\"", "\"mised_dose\""),
+            ("actions.toml", "themes = [\"packaging\"]", "themes = [\"pakaging\"]\nreasons = [7]"),
+        ];
+        let mut shown = String::new();
+        for (file, from, to) in cases {
+            let (_, problems) = with(file, |text| {
+                assert!(text.contains(from), "{from}");
+                text.replacen(from, to, 1)
+            });
+            shown.push_str(&format!("{file}: {} -> {}\n", from.trim(), to.trim()));
+            for p in &problems {
+                let line = p.position().map_or(0, |(line, _)| line);
+                let at = p.text.span.clone().map_or("the file", |s| &p.file.as_ref().unwrap().text[s]);
+                let at = at.lines().next().unwrap_or("");
+                let help = p.text.help.as_deref().unwrap_or("-");
+                let severity = p.text.severity;
+                shown.push_str(&format!("  {severity:?} {line}: {}; at {at}; {help}\n", p.text.message));
+            }
+            assert!(!problems.is_empty(), "{file}: {to}");
+        }
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn an_issue_type_that_is_gone_is_a_warning() {
+        let own = |name: &str| {
+            let (name, text) = FILES.iter().find(|(n, _)| *n == name)?;
+            Some(Arc::new(SourceText { name: name.to_string(), text: text.to_string() }))
+        };
+        let (_, problems) = Tables::read(own, &["SAFTY".to_string()]);
+        let first = &problems.first().unwrap().text;
+        assert_eq!(first.severity, crate::diagnostic::Severity::Warning);
+        assert_eq!(first.message, "the taxonomy has no issue type `SAFETY`");
+        assert_eq!(first.help.as_deref(), Some("did you mean `SAFTY`?"));
+        // Of the built-in tables nothing is said: they are not the team's.
+        assert!(Tables::read(|_| None, &["SAFTY".to_string()]).1.is_empty());
     }
 }

@@ -50,6 +50,7 @@ pub fn run(texts: &Texts, profile: Option<&str>) -> Parsed {
                 .to_string()
             },
             source: &|_| Vec::new(),
+            tables: &|_, _| TableFacts { embedded: [7; 16], problems: Vec::new() },
             provider: &|_| [7; 16],
         },
     )
