@@ -163,6 +163,26 @@ impl Embedded {
         (Self { lexicon, rules }, problems)
     }
 
+    /// Every theme, as id and title.
+    pub fn themes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.themes.iter().map(|t| (t.id.as_str(), t.title.as_str()))
+    }
+
+    /// Every action, as id and title.
+    pub fn actions(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.actions.iter().map(|a| (a.id.as_str(), a.title.as_str()))
+    }
+
+    /// The theme for people.
+    pub fn theme_title(&self, id: &str) -> Option<String> {
+        self.themes().find(|t| t.0 == id).map(|t| t.1.to_string())
+    }
+
+    /// The action for people.
+    pub fn action_title(&self, id: &str) -> Option<String> {
+        self.actions().find(|a| a.0 == id).map(|a| a.1.to_string())
+    }
+
     /// A hash of everything that decides the labels.
     pub fn version_hash() -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();

@@ -8,9 +8,11 @@
 
 mod embedded;
 mod lexicon;
+mod overlay;
 mod rules;
 mod sentences;
 mod tables;
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
+pub use overlay::overlay;
 pub use tables::{EnrichError, feedback, feedback_schema, signals, signals_schema};
