@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::shell;
+use crate::exec::LabelField;
 use crate::graph::Day;
 use crate::output::terminal::{Format, ProgressMode};
 
@@ -80,6 +81,8 @@ pub enum Command {
     /// Records that were set aside: list, show, replay
     #[command(subcommand)]
     Quarantine(Quarantine),
+    /// Say what is right about a post; it stands above rules and models
+    Label(Label),
     /// Take a post, or all of an author, out of every layer for good
     Forget(Forget),
     /// Try the brands' phrases
@@ -409,6 +412,64 @@ pub enum Quarantine {
         #[arg(long)]
         source: Option<String>,
     },
+}
+
+/// `label`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Label {
+    /// Something else than to label a post
+    #[command(subcommand)]
+    pub command: Option<LabelCommand>,
+    /// A post: platform and id (reddit:t3_abc), the site's id where that is clear, or its address
+    #[arg(value_name = "POST", required = true)]
+    pub post: Option<String>,
+    /// Its issue type, an id of the taxonomy
+    #[arg(long, value_name = "ID")]
+    pub issue_type: Option<String>,
+    /// How it sounds
+    #[arg(long, value_parser = ["positive", "neutral", "negative"])]
+    pub sentiment: Option<String>,
+    /// Its risk level
+    #[arg(long, value_parser = ["low", "medium", "high"])]
+    pub risk: Option<String>,
+    /// What it is about
+    #[arg(long, value_name = "ID")]
+    pub theme: Option<String>,
+    /// What to do about it
+    #[arg(long, value_name = "ID")]
+    pub action: Option<String>,
+    /// Why, in free words; stands in no table
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Take labels back: these fields, or all that are not set here
+    #[arg(long, value_name = "FIELD", num_args = 0.., value_delimiter = ',', value_parser = label_field())]
+    pub clear: Option<Vec<LabelField>>,
+    /// Who says so (default: the name of the login)
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The post's day, for one that is in no table yet
+    #[arg(long, value_name = "DAY")]
+    pub day: Option<Day>,
+}
+
+/// `label …`.
+#[derive(Subcommand, Debug)]
+pub enum LabelCommand {
+    /// Every label that stands
+    List {
+        /// Only of this post
+        #[arg(value_name = "POST")]
+        post: Option<String>,
+    },
+}
+
+fn label_field() -> impl clap::builder::TypedValueParser<Value = LabelField> {
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(LabelField::ALL.map(LabelField::as_str)).try_map(|word| {
+        let field = LabelField::ALL.into_iter().find(|f| f.as_str() == word);
+        field.ok_or_else(|| format!("there is no field `{word}`"))
+    })
 }
 
 /// `forget`.

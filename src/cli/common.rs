@@ -99,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => super::check::run(&global, &args),
         Command::Source(args) => super::source::run(&global, &args),
         Command::Quarantine(args) => super::quarantine::run(&global, &args),
+        Command::Label(args) => super::label::run(&global, &args),
         Command::Forget(args) => super::forget::run(&global, &args),
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::config::SystemTable;
 use crate::exec::{self, Erased, FORGET, Graves, PostKey, RunOptions, Sighting, World, now_ms};
 use crate::graph::{
     AssetGraph, AssetKind, Day, PartitionSet, Plan, Request, Staleness, closure_down, plan, staleness,
@@ -291,12 +292,21 @@ fn forget(
     // Before bronze loses it: whoever is killed here finds the same ids again.
     let traces = asked.traces();
     told.erased = exec::erase_records(lake, &project.root, &traces, &asked.locators())?;
+    let ids = asked.posts.keys().map(|(platform, id)| format!("{platform}:{id}")).collect();
+    let labels = exec::erase_labels(lake, &ids, &traces)?;
+    told.labels = labels.records;
     told.history = redacted(project, state, &traces, told)?;
 
     let strays = exec::strays(lake, config, &graves.forgotten, &days, now_ms())?;
     told.dropped = strays.dropped;
     told.purged.add(strays.purged);
-    let set = closure_down(graph, &exec::bronze_set(config, &days));
+    let mut begin = exec::bronze_set(config, &days);
+    if let Some(table) = graph.find(SystemTable::Labels.as_str()) {
+        // Its rows are of the post's day, whatever bronze says of that day.
+        let days = days.iter().chain(&labels.days);
+        days.filter_map(|day| graph.days().slot(*day)).for_each(|slot| begin.insert(table, slot));
+    }
+    let set = closure_down(graph, &begin);
     let mut world = project.world(Some(lake), Some(state), true, false)?;
     let work = work(graph, &mut world, &set);
     if work.is_empty() {
@@ -411,6 +421,7 @@ struct Told {
     run: Option<i64>,
     made: u64,
     erased: Erased,
+    labels: u64,
     history: u64,
     purged: Purged,
     dropped: BTreeSet<String>,
@@ -435,6 +446,7 @@ impl Told {
             run: None,
             made: 0,
             erased: Erased::default(),
+            labels: 0,
             history: 0,
             purged: Purged::default(),
             dropped: BTreeSet::new(),
@@ -470,6 +482,7 @@ impl Told {
             "quarantine": self.erased.quarantine,
             "cursors": self.erased.cursors,
             "requests": self.erased.requests,
+            "labels": self.labels,
             "history": self.history,
             "dropped": self.dropped,
             "purged": { "files": self.purged.files, "bytes": self.purged.bytes },
@@ -511,6 +524,7 @@ impl Told {
                 (erased.quarantine, "set-aside record", "emptied"),
                 (erased.cursors, "remembered id", "removed"),
                 (erased.requests, "logged request", "removed"),
+                (self.labels, "label", "removed"),
                 (self.history, "log line", "cleaned"),
             ];
             let done: Vec<String> = parts

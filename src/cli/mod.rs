@@ -14,6 +14,7 @@ mod explain;
 mod files;
 mod forget;
 mod init;
+mod label;
 mod maintenance;
 mod materialize;
 mod plan;

@@ -275,7 +275,7 @@ fn mapping(table: &Fields<'_>, dep: &super::tree::Entry) -> Option<PartitionMapp
     }
 }
 
-/// An enrichment reads one daily table, the same day.
+/// An enrichment reads one daily table, the same day, and what people said of its posts.
 fn one_dep(f: &Fields<'_>, deps: &[DepDraft], partitions: Option<&Located<Partitioning>>) {
     if let Some(p) = partitions.filter(|p| p.value == Partitioning::None) {
         f.sink().at(
@@ -283,19 +283,26 @@ fn one_dep(f: &Fields<'_>, deps: &[DepDraft], partitions: Option<&Located<Partit
             error("an enrich asset is always daily").help("it reads the posts of a day and writes that day"),
         );
     }
-    if let Some(second) = deps.get(1) {
+    let labels = SystemTable::Labels.as_str();
+    let posts: Vec<&DepDraft> = deps.iter().filter(|d| d.name != labels).collect();
+    if let Some(second) = posts.get(1) {
         f.sink().at(
             &second.spot,
-            error("an enrich asset reads exactly one table")
-                .help("join what it needs in a SQL asset and name that one"),
+            error("an enrich asset reads exactly one table of posts")
+                .help("join what it needs in a SQL asset and name that one; `labels` may stand beside it"),
         );
     }
-    if let Some(first) = deps.first()
-        && first.mapping != PartitionMapping::Same
-    {
+    if let (Some(only), true) = (deps.first(), posts.is_empty()) {
         f.sink().at(
-            &first.spot,
-            error(format!("an enrich asset cannot read `{}` by `{}`", first.name, first.mapping))
+            &only.spot,
+            error("an enrich asset reads a table of posts, and `labels` only beside it")
+                .help("name that table as well: deps = [\"silver_posts\", \"labels\"]"),
+        );
+    }
+    for dep in deps.iter().filter(|d| d.mapping != PartitionMapping::Same) {
+        f.sink().at(
+            &dep.spot,
+            error(format!("an enrich asset cannot read `{}` by `{}`", dep.name, dep.mapping))
                 .help("it reads the posts of its own day"),
         );
     }

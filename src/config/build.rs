@@ -249,6 +249,14 @@ fn system_tables(draft: &Draft) -> Vec<SystemTable> {
     SystemTable::ALL.into_iter().filter(named).collect()
 }
 
+/// Another number when the columns of a system table are others.
+fn columns_version(table: SystemTable) -> u32 {
+    match table {
+        SystemTable::Labels => 2,
+        SystemTable::IssueTypes | SystemTable::SourceCoverage => 1,
+    }
+}
+
 /// How a system table is cut.
 fn system_partitioning(table: SystemTable) -> Partitioning {
     match table {
@@ -272,6 +280,10 @@ fn meant(draft: &Draft, dep: &DepDraft) -> PartitionMapping {
         mapping => mapping,
     }
 }
+
+/// Another number when the columns of enrich assets are others, or labels of people count
+/// otherwise.
+const ENRICH_COLUMNS: &str = "2";
 
 /// Makes what belongs to each asset.
 struct Maker<'a> {
@@ -379,6 +391,7 @@ impl Maker<'_> {
         let provider = asset.provider.as_ref().map_or(self.draft.ai.provider, |p| p.value);
         let prompt = self.bodies.get(format!("{}.prompt.md", asset.key).as_str()).cloned();
         code.add("provider", provider.as_str());
+        code.add("columns", ENRICH_COLUMNS);
         let mut filter: Vec<_> = asset.filter.iter().map(|(c, v)| format!("{} = {v}", c.value)).collect();
         filter.sort();
         code.add("where", filter.join(" and "));
@@ -409,7 +422,7 @@ impl Maker<'_> {
     fn system(&self, table: SystemTable, at: usize) -> Option<AssetConfig> {
         let mut code = CodeParts::default();
         code.add("kind", "system");
-        code.add("table", format!("{} 1", table.as_str()));
+        code.add("table", format!("{} {}", table.as_str(), columns_version(table)));
         let mut row_key = Vec::new();
         match table {
             SystemTable::Labels => row_key.push("post_id"),

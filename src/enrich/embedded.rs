@@ -161,6 +161,16 @@ impl Embedded {
         Self { lexicon, rules: tables.rules, tables: version }
     }
 
+    /// The theme for people.
+    pub fn theme_title(&self, id: &str) -> Option<String> {
+        self.themes().find(|t| t.0 == id).map(|t| t.1.to_string())
+    }
+
+    /// The action for people.
+    pub fn action_title(&self, id: &str) -> Option<String> {
+        self.actions().find(|a| a.0 == id).map(|a| a.1.to_string())
+    }
+
     /// A hash of everything that decides the labels.
     pub fn version_hash(&self) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();

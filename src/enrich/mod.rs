@@ -9,6 +9,7 @@
 
 mod embedded;
 mod lexicon;
+mod overlay;
 mod rules;
 mod sentences;
 mod table_file;
@@ -16,4 +17,5 @@ mod tables;
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
 pub use rules::Tables;
+pub use overlay::overlay;
 pub use tables::{EnrichError, feedback, feedback_schema, signals, signals_schema};

@@ -81,6 +81,7 @@ pub fn signals_schema() -> SchemaRef {
         ("provider", Utf8),
         ("is_llm", Boolean),
         ("model_version", Utf8),
+        ("labelled_by", Utf8),
     ]);
     schema(&fields)
 }
@@ -113,6 +114,7 @@ pub fn feedback_schema() -> SchemaRef {
         ("detail", Utf8),
         ("finish_reason", Utf8),
         ("needs_review", Boolean),
+        ("labelled_by", Utf8),
     ])
 }
 
@@ -226,6 +228,8 @@ pub fn signals(embedded: &Embedded, silver: &RecordBatch) -> Result<RecordBatch,
     Posts::of(silver)?.each(|title, body, issue| common.push(&embedded.label(title, body, issue)))?;
     columns.extend(common.finish());
     columns.extend([repeat(PROVIDER, rows), all(false, rows), repeat(Embedded::VERSION, rows)]);
+    // Nobody, until labels are laid over it.
+    columns.push(new_null_array(&DataType::Utf8, rows));
     Ok(RecordBatch::try_new(signals_schema(), columns)?)
 }
 
@@ -268,6 +272,7 @@ pub fn feedback(embedded: &Embedded, silver: &RecordBatch) -> Result<RecordBatch
         null(&DataType::Utf8),
         null(&DataType::Utf8),
         Arc::new(review.finish()),
+        null(&DataType::Utf8),
     ]);
     Ok(RecordBatch::try_new(feedback_schema(), columns)?)
 }

@@ -239,7 +239,7 @@ fn stands_in(path: &Path, q: &Quarantined, traces: &Traces) -> bool {
 
 /// Gives every line of every record of a kind to `change`; what comes back takes its place, and
 /// nothing in place of a line removes it.
-fn each_record(
+pub(super) fn each_record(
     lake: &Lake,
     kind: &str,
     change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,

@@ -8,6 +8,7 @@ mod asset_checks;
 mod capture;
 mod erase;
 mod forgotten;
+mod labels;
 mod network;
 mod observe;
 mod requests;
@@ -30,9 +31,11 @@ pub use erase::{
     erase_records, is_buried, look, look_for_comments, platforms, purge, strays,
 };
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
+pub use labels::{ErasedLabels, LABELS, LabelField, LabelRecord, Labels, PostLabels, Said};
+pub use labels::{add as add_label, erase as erase_labels};
 pub use network::{Clients, source_problems};
 pub use requests::{REQUESTS, RequestLine, read as read_requests, schema as requests_schema};
-pub use resources::{AssetShape, FilesCache, Resources, is_feedback};
+pub use resources::{AssetShape, FilesCache, Resources, is_feedback, posts_of};
 pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms, run, targets};
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 pub use sources::{SourceDay, SourceDays, files_def};

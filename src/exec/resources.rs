@@ -12,7 +12,7 @@ use crate::classify::{Brands, Taxonomy};
 use crate::config::Config;
 use crate::engine::{Engine, Grouping};
 use crate::enrich::Embedded;
-use crate::graph::{AssetIdx, AssetKey, PartitionKey};
+use crate::graph::{AssetIdx, AssetKey, AssetKind, PartitionKey};
 use crate::lake::{FileEntry, Lake, LakeError};
 
 use super::network::Clients;
@@ -124,6 +124,12 @@ impl Resources {
     pub fn is_feedback(&self, asset: AssetIdx) -> bool {
         is_feedback(&self.config, asset)
     }
+}
+
+/// The table whose posts an enrich asset reads: what it depends on beside the product's own.
+pub fn posts_of(config: &Config, asset: AssetIdx) -> Option<AssetIdx> {
+    let graph = &config.graph;
+    graph.upstream(asset).iter().map(|(up, _)| *up).find(|up| graph.asset(*up).kind != AssetKind::System)
 }
 
 /// Whether an enrich asset makes the table of general feedback (labels with provenance, of the

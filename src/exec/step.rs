@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
 
 use crate::check::{self, PartitionChecks};
-use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig};
+use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig, SystemTable};
 use crate::diagnostic::SourceText;
 use crate::engine::{
     CancellationFlag, Engine, EngineError, Grouping, Input, InputFile, Progress, SqlJob, TableData,
@@ -26,7 +26,7 @@ use crate::lake::{
     Commit, CommitError, Committed, Content, InputVersion, ManifestDraft, PartitionWriter, Staged,
 };
 
-use super::resources::Resources;
+use super::resources::{Resources, posts_of};
 
 /// A partition that a step reads: which generation of which table (and source, for bronze).
 #[derive(Clone, Debug)]
@@ -295,21 +295,27 @@ fn compute_piece(
         Body::Source { .. } => return Err(Failure::plain("posts are captured, not computed")),
         Body::Sql { file } => (Maker::Sql(file), file.text.as_str()),
         Body::Enrich(enrich) => {
-            let from = config.graph.key(config.graph.upstream(job.asset)[0].0);
-            where_text = enrich_query(from, enrich);
+            let posts = posts_of(config, job.asset)
+                .ok_or_else(|| Failure::plain("it depends on no table of posts"))?;
+            where_text = enrich_query(config.graph.key(posts), enrich);
             let maker = if res.is_feedback(job.asset) { Maker::Feedback } else { Maker::Signals };
             (maker, where_text.as_str())
         }
     };
     let inputs = inputs(res, job, piece)?;
-    let rows_in = rows_in(job, piece, &inputs);
+    let rows_in = rows_in(res, job, piece, &inputs);
+    let said = match maker {
+        Maker::Sql(_) => BTreeMap::new(),
+        Maker::Signals | Maker::Feedback => said(res, &inputs)?,
+    };
     let daily = config.graph.asset(job.asset).partitioning == Partitioning::Daily;
     let (schema, row_key): (SchemaRef, Vec<String>) = match maker {
         Maker::Sql(_) => (shape.schema.clone(), declared.row_key.iter().map(|k| k.value.clone()).collect()),
         // Rows of the upstream table pass through the model; its own key orders them.
         Maker::Signals | Maker::Feedback => {
-            let up = config.graph.upstream(job.asset)[0].0;
-            (res.shape(up).schema.clone(), vec!["post_id".to_string()])
+            let posts = posts_of(config, job.asset)
+                .ok_or_else(|| Failure::plain("it depends on no table of posts"))?;
+            (res.shape(posts).schema.clone(), vec!["post_id".to_string()])
         }
     };
     let query = SqlJob {
@@ -334,6 +340,11 @@ fn compute_piece(
                 Maker::Feedback => crate::enrich::feedback(&res.embedded, &batch)
                     .map_err(|e| EngineError::Other(e.to_string()))?,
             };
+            let batch = match day.and_then(|day| said.get(&day)) {
+                Some(labels) => crate::enrich::overlay(&res.embedded, &batch, labels)
+                    .map_err(|e| EngineError::Other(e.to_string()))?,
+                None => batch,
+            };
             out.take(day, batch).map_err(|e| {
                 failure = Some(e);
                 EngineError::Other("the rows could not be staged".into())
@@ -347,6 +358,26 @@ fn compute_piece(
         Err(error) => return Err(failure.unwrap_or_else(|| engine_failure(error))),
     };
     out.finish(&rows_in, &stats.dropped)
+}
+
+/// What people said of the posts of each day that has a label.
+fn said(res: &Resources, inputs: &[(AssetIdx, Input)]) -> Result<BTreeMap<Day, RecordBatch>, Failure> {
+    let failed = |e: &dyn std::fmt::Display| Failure::plain(e.to_string());
+    let mut out: BTreeMap<Day, RecordBatch> = BTreeMap::new();
+    for (asset, input) in inputs {
+        if !matches!(res.config.asset(*asset).body, Body::System(SystemTable::Labels)) {
+            continue;
+        }
+        let TableData::Parquet { files, .. } = &input.data else { continue };
+        for file in files.iter().filter(|f| f.rows > 0) {
+            let Some(day) = file.day else { continue };
+            let mut rows = crate::lake::read_parquet(&file.path).map_err(|e| failed(&e))?;
+            rows.extend(out.remove(&day));
+            let Some(first) = rows.first() else { continue };
+            out.insert(day, concat_batches(&first.schema(), &rows).map_err(|e| failed(&e))?);
+        }
+    }
+    Ok(out)
 }
 
 /// The query whose rows an enrich asset hands to its model.
@@ -403,10 +434,18 @@ fn inputs(res: &Resources, job: &GroupJob, piece: &[usize]) -> Result<Vec<(Asset
 }
 
 /// Input rows of each partition of the piece, from the manifests.
-fn rows_in(job: &GroupJob, piece: &[usize], inputs: &[(AssetIdx, Input)]) -> BTreeMap<usize, u64> {
+fn rows_in(
+    res: &Resources,
+    job: &GroupJob,
+    piece: &[usize],
+    inputs: &[(AssetIdx, Input)],
+) -> BTreeMap<usize, u64> {
     let mut out = BTreeMap::new();
-    // The first dependency is what a partition is made of; the others decorate it.
-    let Some((_, first)) = inputs.first() else { return out };
+    // The first dependency is what a partition is made of; the others decorate it, and so does
+    // what the product itself keeps, wherever it is named.
+    let kept = |asset: &AssetIdx| res.config.graph.asset(*asset).kind == AssetKind::System;
+    let first = inputs.iter().find(|(asset, _)| !kept(asset)).or(inputs.first());
+    let Some((_, first)) = first else { return out };
     let files = match &first.data {
         TableData::Bronze { objects } => objects,
         TableData::Parquet { files, .. } => files,

@@ -79,6 +79,7 @@ pub fn schema(table: SystemTable) -> SchemaRef {
             text("sentiment"),
             text("risk_level"),
             text("theme_id"),
+            text("action_id"),
             text("labelled_by"),
             Field::new("labelled_at", DataType::Timestamp(TimeUnit::Millisecond, None), true),
         ],

@@ -22,6 +22,7 @@ use crate::state::{Published, State, StateError};
 
 use super::capture::{CaptureDone, OBSERVATIONS, Observation};
 use super::forgotten::{self, Graves};
+use super::labels::{self, LABELS, Labels};
 use super::resources::Resources;
 use super::run::published;
 use super::sources::{self, SourceDay, SourceDays};
@@ -111,6 +112,9 @@ pub struct World {
     /// What must not come back.
     pub graves: Graves,
     new_graves: Vec<(u64, Vec<u8>)>,
+    /// What people say of posts.
+    pub labels: Labels,
+    new_labels: Vec<(String, Vec<u8>)>,
     /// Source partitions that got new content in this run.
     pub changed: BTreeSet<(AssetIdx, usize)>,
     /// Manifests found in the lake that the database did not know.
@@ -182,6 +186,8 @@ impl World {
             memory: BTreeMap::new(),
             graves: Graves::default(),
             new_graves: Vec::new(),
+            labels: Labels::default(),
+            new_labels: Vec::new(),
             changed: BTreeSet::new(),
             adopted: 0,
             vanished: 0,
@@ -336,6 +342,7 @@ impl World {
 
     fn read_memory(&mut self, lake: &Lake, lake_id: &str, state: Option<&State>) -> Result<(), WorldError> {
         self.graves = forgotten::graves(lake, state, self.now_ms, &mut self.new_graves)?;
+        self.labels = labels::read(lake, state, &mut self.new_labels)?;
         for part in &self.parts {
             if self.memory.contains_key(&part.source) {
                 continue;
@@ -380,6 +387,7 @@ impl World {
     /// When the database refuses.
     pub fn remember(&mut self, state: &State, lake: &str) -> Result<(), StateError> {
         forgotten::keep(state, lake, std::mem::take(&mut self.new_graves))?;
+        state.cache_put_many(lake, LABELS, &std::mem::take(&mut self.new_labels))?;
         let mut by_source: BTreeMap<String, Vec<(String, Vec<u8>)>> = BTreeMap::new();
         for (source, number, bytes) in self.new_observations.drain(..) {
             by_source.entry(source).or_default().push((number.to_string(), bytes));
@@ -424,7 +432,15 @@ impl World {
             let Body::System(table) = &config.asset(asset).body else { continue };
             let versions = match table {
                 SystemTable::IssueTypes => vec![self.issue_types],
-                SystemTable::Labels => vec![DataVersion::of(b"labels: none"); graph.slots(asset)],
+                SystemTable::Labels => {
+                    let mut versions = vec![Labels::no_version(); graph.slots(asset)];
+                    for day in self.labels.days() {
+                        if let Some(slot) = graph.days().slot(day) {
+                            versions[slot] = self.labels.version(day);
+                        }
+                    }
+                    versions
+                }
                 SystemTable::SourceCoverage => {
                     let mut versions = self.seen.offered.remove(&asset).unwrap_or_default();
                     let look = self.look();
@@ -465,7 +481,7 @@ impl World {
         let Body::System(table) = &res.config.asset(asset).body else { return None };
         match table {
             SystemTable::IssueTypes => system::issue_types(&res.taxonomy).ok(),
-            SystemTable::Labels => Some(RecordBatch::new_empty(system::schema(*table))),
+            SystemTable::Labels => self.labels.batch(graph.days().day(slot)).ok(),
             SystemTable::SourceCoverage => {
                 system::coverage_batch(&self.coverage(graph, graph.days().day(slot))).ok()
             }

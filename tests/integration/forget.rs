@@ -117,6 +117,13 @@ fn nothing_of_a_post_stays_and_nothing_else_goes() {
     project.ok(&["state", "rebuild"]);
     project.ok(&["materialize", "silver_posts", "--force"]);
 
+    // People said something of it, and quoted it elsewhere.
+    project.ok(&["label", NATIVE, "--risk", "high", "--note", "the vexillologist called", "--by", "ann"]);
+    let quote = "as zqxjk7 says: Quagmire parcels never ever arrived";
+    project.ok(&["label", "t3_a02x001", "--sentiment", "negative", "--note", quote, "--by", "ann"]);
+    project.all();
+    assert!(traces(&project, &TRACES).iter().any(|t| t.contains("_records/labels/")));
+
     let would = project.json(&["forget", NATIVE, "--dry-run"]);
     assert_eq!(would["posts"][0]["places"].as_array().unwrap().len(), 2, "{would}");
     assert_eq!(would["run"], Value::Null);
@@ -146,6 +153,10 @@ fn nothing_of_a_post_stays_and_nothing_else_goes() {
     }
     project.settled();
     assert!(project.all()["run"].is_null());
+    let labels = project.json(&["label", "list"]);
+    assert_eq!(labels.as_array().unwrap().len(), 1, "{labels}");
+    assert_eq!((&labels[0]["sentiment"], &labels[0]["note"]), (&json!("negative"), &Value::Null));
+    project.run(&["label", "reddit:t3_zqxjk7", "--risk", "low", "--day", &day(2)]).expect(1);
 
     // The person's own files still have it, and are read again.
     let text = project.read("in/a.ndjson");

@@ -177,7 +177,7 @@ enum Prints {
 use Prints::{Lines, List, Object};
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 26] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 28] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -198,6 +198,8 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 26] = [
     ("source test", &["source", "test", "inbox"], 0, Object),
     ("quarantine list", &["quarantine", "list"], 0, List),
     ("quarantine show", &["quarantine", "show"], 0, List),
+    ("label", &["label", "reddit:t3_a01x000", "--day", "2026-08-01", "--risk", "high"], 0, Object),
+    ("label list", &["label", "list"], 0, List),
     ("forget", &["forget", "t3_a01x000", "--dry-run"], 0, Object),
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
     ("brand test --excluded", &["brand", "test", "--excluded", "3"], 0, List),

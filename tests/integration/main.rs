@@ -17,6 +17,7 @@ mod fake;
 mod forget;
 mod hostile;
 mod json;
+mod labels;
 mod lake_and_state;
 mod pipes;
 mod processes;
