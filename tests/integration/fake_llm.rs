@@ -322,6 +322,25 @@ impl FakeLlm {
         posts
     }
 
+    /// Whether these words ever came here, in whatever place: an address, a header, a text.
+    pub fn heard(&self, words: &str) -> bool {
+        fn says(value: &Value, words: &str) -> bool {
+            match value {
+                Value::String(text) => text.contains(words),
+                Value::Array(list) => list.iter().any(|one| says(one, words)),
+                Value::Object(map) => map.iter().any(|(name, one)| name.contains(words) || says(one, words)),
+                _ => false,
+            }
+        }
+        self.calls().iter().any(|call| {
+            call.path.contains(words)
+                || call.query.contains(words)
+                || call.headers.iter().any(|(_, value)| value.contains(words))
+                || String::from_utf8_lossy(&call.raw).contains(words)
+                || says(&call.body, words)
+        }) || self.posts_seen().iter().any(|post| post.fields.iter().any(|(_, text)| text.contains(words)))
+    }
+
     /// What the client did wrong, in words.
     pub fn violations(&self) -> Vec<String> {
         self.shared.state().violations.clone()

@@ -315,7 +315,8 @@ fn run_all(config: &Config, state: &mut State, index: usize) -> Vec<String> {
             let body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
             one["error"] = status(&body);
         } else {
-            let made = gemini::generate(config, &model, request, posts, &behaviours, number);
+            let made =
+                gemini::generate(config, &model, request, posts, &behaviours, &format!("item-{number}"));
             // Prices are even, so that half of each is exact.
             batch.cost += model.price.of(&made.usage) / 2;
             batch.usage.prompt += made.usage.prompt;

@@ -91,18 +91,23 @@ pub fn model<'a>(config: &'a Config, name: &str, version: &str) -> Result<&'a Mo
 
 /// The refusal that a plan asks for, with `Retry-After` where it is part of it.
 pub fn scripted(plan: &[Behaviour]) -> Option<Reply> {
-    let quota = |period: &str, delay: Option<&str>| {
-        let mut details = vec![detail(
-            "QuotaFailure",
-            json!({"violations": [{
-                "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_requests",
-                "quotaId": format!("GenerateRequestsPer{period}PerProjectPerModel-FreeTier"),
-                "quotaDimensions": {"location": "global", "model": "gemini-3.5-flash-lite"},
-                "quotaValue": "20"}]}),
-        )];
+    // The service lists all limits that are near; the day's does not come first.
+    let quota = |periods: &[&str], delay: Option<&str>| {
+        let violations: Vec<Value> = periods
+            .iter()
+            .map(|period| {
+                json!({
+                    "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_requests",
+                    "quotaId": format!("GenerateRequestsPer{period}PerProjectPerModel-FreeTier"),
+                    "quotaDimensions": {"location": "global", "model": "gemini-3.5-flash-lite"},
+                    "quotaValue": "20",
+                })
+            })
+            .collect();
         let link = json!({"links": [{"description": "Learn more about Gemini API quotas",
             "url": "https://ai.google.dev/gemini-api/docs/rate-limits"}]});
-        details.push(detail("Help", link));
+        let mut details =
+            vec![detail("Help", link), detail("QuotaFailure", json!({ "violations": violations }))];
         details.extend(delay.map(|delay| detail("RetryInfo", json!({ "retryDelay": delay }))));
         let message = "You exceeded your current quota, please check your plan and billing details.";
         error(429, "RESOURCE_EXHAUSTED", message, details)
@@ -113,8 +118,8 @@ pub fn scripted(plan: &[Behaviour]) -> Option<Reply> {
     plan.iter().find_map(|behaviour| {
         let refusal = match behaviour {
             Behaviour::RetryInfo(delay) => busy(vec![detail("RetryInfo", json!({ "retryDelay": delay }))]),
-            Behaviour::QuotaPerMinute(delay) => quota("Minute", *delay),
-            Behaviour::QuotaPerDay(delay) => quota("Day", *delay),
+            Behaviour::QuotaPerMinute(delay) => quota(&["Minute"], *delay),
+            Behaviour::QuotaPerDay(delay) => quota(&["Minute", "Day"], *delay),
             Behaviour::BareRateLimit => busy(Vec::new()),
             Behaviour::HtmlRateLimit => {
                 return Some(Reply::html(429, "<html><title>429</title>Too many requests</html>"));
@@ -332,14 +337,14 @@ fn words(config: &Config, request: &Value, posts: &[Post], plan: &[Behaviour]) -
     }
 }
 
-/// Runs the model over a request that was checked.
+/// Runs the model over a request that was checked; `id` is for the answer's own id.
 pub fn generate(
     config: &Config,
     model: &Model,
     request: &Value,
     posts: &[Post],
     plan: &[Behaviour],
-    number: usize,
+    id: &str,
 ) -> Generated {
     let settings = &request["generationConfig"];
     let limit = settings["maxOutputTokens"].as_u64().unwrap_or(65_536);
@@ -350,7 +355,7 @@ pub fn generate(
     let mut content = true;
     let mut response = json!({
         "modelVersion": model.version,
-        "responseId": format!("fake-{number}-{:08x}", answer::hash(&[&text], 0) as u32),
+        "responseId": format!("fake-{id}-{:08x}", answer::hash(&[&text], 0) as u32),
     });
     for behaviour in plan {
         match behaviour {

@@ -55,6 +55,8 @@ pub enum Way {
     TruncatedGzip,
     /// So many blanks after the body.
     Padded(usize),
+    /// Compressed, with so many million blanks after the body, and a wrong sum at the end.
+    GzipBomb(usize),
 }
 
 /// An answer.
@@ -237,6 +239,11 @@ pub fn write(
             }
             announced = body.len();
         }
+        Way::GzipBomb(millions) => {
+            headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
+            body = gzip_bomb(&body, *millions);
+            announced = body.len();
+        }
         Way::Padded(blanks) => announced += blanks,
         _ => {}
     }
@@ -278,7 +285,7 @@ pub fn write(
         _ => stream.write_all(&body).is_ok(),
     };
     let close = request.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
-    (done && reply.way != Way::TruncatedGzip, done && !close)
+    (done, done && !close)
 }
 
 /// Waits in small steps; false when the server stops meanwhile.
@@ -319,6 +326,38 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(&(!crc).to_le_bytes());
     out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out
+}
+
+/// Fixed codes: the bytes one by one, a blank, and repeats of that blank, 258 in 13 bits.
+fn gzip_bomb(bytes: &[u8], millions: usize) -> Vec<u8> {
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let (mut held, mut bits) = (0_u32, 0);
+    // Codes go in with their highest bit first, all else with the lowest.
+    let mut push = |code: u32, length: u32, turned: bool| {
+        let code = if turned { code.reverse_bits() >> (32 - length) } else { code };
+        held |= code << bits;
+        bits += length;
+        while bits >= 8 {
+            out.push(held as u8);
+            held >>= 8;
+            bits -= 8;
+        }
+    };
+    push(0b011, 3, false);
+    for byte in bytes.iter().chain(b" ") {
+        match byte {
+            0..=143 => push(0x30 + u32::from(*byte), 8, true),
+            _ => push(0x190 + u32::from(*byte) - 144, 9, true),
+        }
+    }
+    for _ in 0..(millions * 1_000_000).div_ceil(258) {
+        push(0b1100_0101, 8, true);
+        push(0, 5, true);
+    }
+    push(0, 7, true);
+    push(0, 7, false);
+    out.extend_from_slice(&[0; 8]);
     out
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::gemini::tokens;
 use super::http::{Reply, Request};
-use super::route::Done;
+use super::route::{Done, stopped_on_the_way};
 use super::script::{Behaviour, Post};
 use super::strict;
 use super::{Config, NotFound, SchemaMode, Usage};
@@ -241,6 +241,9 @@ pub fn chat(
     };
     if let Some(done) = check(config, body).or_else(|| scripted(plan)) {
         return done;
+    }
+    if stopped_on_the_way(plan) {
+        return Done::free(200, &Value::Null);
     }
     let prompt = prompt(body);
     let said: usize =

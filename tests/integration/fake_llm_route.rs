@@ -110,13 +110,6 @@ pub fn answer(shared: &Shared, request: &Request) -> (Reply, usize) {
     state.violations.extend(mistakes.into_iter().map(|mistake| format!("{place}: {mistake}")));
     remember_wait(&mut state, request, &plan);
     let (reply, delivered) = travel(done.reply, &plan);
-    if matches!(reply.way, Way::ResetBeforeHead)
-        || plan.iter().any(|b| matches!(b, Behaviour::HtmlOk | Behaviour::Redirect(_)))
-    {
-        // The call never came to the model.
-        done.usage = Usage::default();
-        done.cost = 0;
-    }
     let in_flight = state.in_flight;
     state.calls.push(Call {
         kind: route.kind,
@@ -243,9 +236,12 @@ fn act(
     if let Some(reply) = gemini::scripted(plan) {
         return Done { reply, ..Done::free(200, &Value::Null) };
     }
+    if stopped_on_the_way(plan) {
+        return Done::free(200, &Value::Null);
+    }
     match (route.verb, model) {
         ("generate", Some(model)) => {
-            let made = gemini::generate(config, model, body, posts, plan, number);
+            let made = gemini::generate(config, model, body, posts, plan, &number.to_string());
             let cost = model.price.of(&made.usage);
             Done { usage: made.usage, cost, ..Done::free(200, &made.response) }
         }
@@ -274,6 +270,11 @@ fn act(
     }
 }
 
+/// The call never comes to the service: nothing is made, nothing is billed.
+pub fn stopped_on_the_way(plan: &[Behaviour]) -> bool {
+    plan.iter().any(|b| matches!(b, Behaviour::ResetBeforeHead | Behaviour::HtmlOk | Behaviour::Redirect(_)))
+}
+
 /// What the network makes of an answer, and whether the client can have it.
 fn travel(mut reply: Reply, plan: &[Behaviour]) -> (Reply, bool) {
     let mut delivered = true;
@@ -289,6 +290,10 @@ fn travel(mut reply: Reply, plan: &[Behaviour]) -> (Reply, bool) {
             Behaviour::Gzip => reply.way = Way::Gzip,
             Behaviour::TruncatedGzip => reply.way = Way::TruncatedGzip,
             Behaviour::Padded(blanks) => reply.way = Way::Padded(*blanks),
+            Behaviour::GzipBomb(millions) => {
+                reply.way = Way::GzipBomb(*millions);
+                delivered = false;
+            }
             Behaviour::EmptyBody => {
                 reply.body.clear();
                 delivered = false;

@@ -105,6 +105,15 @@ impl When {
         When::is(move |look| look.posts.len() > posts)
     }
 
+    /// So many calls to the model of a hundred, by their number and a seed.
+    pub fn sometimes(seed: u64, percent: u64) -> When {
+        When::is(move |look| {
+            let mut chance = (look.number as u64 ^ seed.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            chance = (chance ^ (chance >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            matches!(look.kind, Kind::Generate | Kind::Chat) && (chance >> 32) % 100 < percent
+        })
+    }
+
     /// Both.
     pub fn and(self, other: When) -> When {
         When::is(move |look| (self.0)(look) && (other.0)(look))
@@ -149,6 +158,9 @@ pub fn plan(rules: &mut [Rule], look: &Look) -> Vec<Behaviour> {
 
 /// One way in which the service, the model or the network misbehaves.
 ///
+/// What one API does not have, it ignores: the other one knows no parts, Gemini no refusals but
+/// blocked prompts.
+///
 /// Billed means: the tokens were spent and stand in the bill. Answers that the client cannot
 /// have had whole are billed as lost.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,7 +170,7 @@ pub enum Behaviour {
     RetryInfo(&'static str),
     /// 429 with a quota by the minute, and `RetryInfo` when there is a delay.
     QuotaPerMinute(Option<&'static str>),
-    /// 429 with a quota by the day, and `RetryInfo` when there is a delay.
+    /// 429 with a quota by the minute and one by the day, and `RetryInfo` when there is a delay.
     QuotaPerDay(Option<&'static str>),
     /// 429 without details.
     BareRateLimit,
@@ -260,6 +272,8 @@ pub enum Behaviour {
     TruncatedGzip,
     /// So many blanks after the body.
     Padded(usize),
+    /// Compressed, with so many million blanks after the body; no client shall read to its end.
+    GzipBomb(usize),
     /// Billed as lost.
     EmptyBody,
     /// Billed as lost.

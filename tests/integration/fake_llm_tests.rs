@@ -441,6 +441,9 @@ fn rules_apply_by_number_by_text_and_so_often() {
     assert_eq!(status(&POSTS), 200);
     let numbers: Vec<usize> = fake.model_calls().iter().map(|call| call.number).collect();
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+    fake.script(When::sometimes(7, 30), [Behaviour::Status(503)]);
+    let failed = (0..100).filter(|_| status(&POSTS[..1]) == 503).count();
+    assert!((15..=45).contains(&failed), "{failed} of 100 at 30 %");
 }
 
 #[test]
@@ -462,17 +465,24 @@ fn a_connection_serves_several_calls_and_calls_at_once_are_counted() {
     }
     assert_eq!(fake.max_in_flight(), 1);
     assert_eq!(fake.calls().len(), 3);
-    // All wait for the slowest: four are under way at once.
-    fake.script(When::always(), [Behaviour::Latency(Duration::from_millis(400))]);
+    fake.script(When::always(), [Behaviour::Latency(Duration::from_millis(300))]);
     let address = fake.address();
-    let threads: Vec<_> = (0..4)
-        .map(|n| {
-            let body = request(&POSTS[..n % 3 + 1]).to_string();
-            std::thread::spawn(move || ask(address, "POST", PATH, &[("x-goog-api-key", KEY)], &body).status)
-        })
-        .collect();
-    assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 200));
-    assert!(fake.max_in_flight() > 1);
+    // On a machine that is busy enough, four at once may come one after the other.
+    for _ in 0..20 {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let body = request(&POSTS[..n % 3 + 1]).to_string();
+                std::thread::spawn(move || {
+                    ask(address, "POST", PATH, &[("x-goog-api-key", KEY)], &body).status
+                })
+            })
+            .collect();
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap() == 200));
+        if fake.max_in_flight() > 1 {
+            break;
+        }
+    }
+    assert!((2..=4).contains(&fake.max_in_flight()), "{}", fake.max_in_flight());
 }
 
 /// For a person: point the command line at it.

@@ -213,6 +213,8 @@ fn compressed_answers_are_gzip_whole_or_not() {
     let (fake, cut) = with([Behaviour::TruncatedGzip]);
     assert!(cut.whole && cut.body.len() < whole.body.len() && cut.body[..15] == whole.body[..15]);
     assert!(fake.lost_pico_usd() > 0 && fake.bill_pico_usd() == 0);
+    let (fake, bomb) = with([Behaviour::GzipBomb(100)]);
+    assert!(bomb.whole && bomb.body.len() < 1_000_000 && fake.lost_pico_usd() > 0);
     // Checked against what other programs compute: the sum of "123456789".
     let sum = http::gzip(b"123456789");
     assert_eq!(sum[sum.len() - 8..sum.len() - 4], 0xcbf4_3926_u32.to_le_bytes());
@@ -413,6 +415,16 @@ fn batches_are_strict_and_can_be_stopped() {
     assert_eq!(post(&fake, CREATE, &good).status, 429);
     assert_eq!(get(&fake, "batches/fake0001")["error"]["code"], 503);
     assert_eq!(get(&fake, "batches/fake0001")["done"], true);
+    // One that was never heard of, and one whose name was lost.
+    fake.script(When::nth(Kind::BatchCreate, 9), [Behaviour::ResetBeforeHead]);
+    fake.script(When::nth(Kind::BatchCreate, 10), [Behaviour::ResetAfterHead]);
+    let before = fake.batches().len();
+    post(&fake, CREATE, &good);
+    assert_eq!(fake.batches().len(), before);
+    post(&fake, CREATE, &good);
+    assert_eq!(fake.batches().len(), before + 1);
+    let newest = &get(&fake, "batches")["operations"][0]["metadata"];
+    assert_eq!(newest["displayName"], "day 2026-11-01", "a list finds it");
 }
 
 #[test]
@@ -449,6 +461,8 @@ fn everything_is_recorded() {
     );
     assert_eq!((view.metadata, view.deleted), (vec![json!({"key": "pack-0"})], false));
     assert_eq!(view.posts[0].len(), 3);
+    // In a JSON text inside a JSON text, in a header, nowhere.
+    assert!(fake.heard("pills, \"HIT\" me hard – ünïcödé") && fake.heard(KEY) && !fake.heard("lost words"));
     assert_eq!(view.cost * 2, fake.config().models[0].price.of(&view.usage));
     assert_eq!(fake.posts_seen().len(), 9);
 }
