@@ -8,6 +8,15 @@
 //! the bill before the first byte of its answer leaves; money is in whole pico-dollars (10⁻¹²),
 //! so that sums are exact. What it refuses by its own rules is a *violation*, a mistake of the
 //! client; what a test scripted is none. For manual use: `serve_forever`.
+//!
+//! ```text
+//! let fake = FakeLlm::start();
+//! fake.script(When::call(2), [Behaviour::RetryInfo("0.5s")]);
+//! fake.rule(Rule::new(When::text("lawyer"), [Behaviour::Finish("SAFETY")]).times(1));
+//! … point the client at fake.base_url() with fake.config().key …
+//! assert_eq!(fake.violations(), Vec::<String>::new());
+//! assert_eq!(client's cost, fake.bill_pico_usd());
+//! ```
 
 #[path = "fake_llm_answer.rs"]
 pub mod answer;
@@ -172,8 +181,9 @@ pub struct Call {
     pub query: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// `Null` when it is no JSON.
+    /// In the spelling of the JSON (`generationConfig`); `Null` when it is no JSON.
     pub body: Value,
+    /// As it came.
     pub raw: Vec<u8>,
     pub model: String,
     pub posts: Vec<Post>,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::gemini::{self, Refusal};
 use super::http::{Reply, Request, Way};
 use super::script::{self, Behaviour, Kind, Look, Post};
-use super::{Call, Shared, State, Usage, answer, batch, openai};
+use super::{Call, Shared, State, Usage, answer, batch, openai, strict};
 
 /// Which call a request is.
 pub struct Route {
@@ -83,7 +83,12 @@ impl From<Refusal> for Done {
 /// Answers a request and records it. The number is its place among all calls.
 pub fn answer(shared: &Shared, request: &Request) -> (Reply, usize) {
     let route = route(request);
-    let body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    match route.kind {
+        Kind::Generate => strict::spell(&mut body, &strict::GENERATE),
+        Kind::BatchCreate => strict::spell(&mut body, &strict::BATCH),
+        _ => {}
+    }
     let posts = match route.kind {
         Kind::Generate => answer::posts(&gemini::prompt(&body)),
         Kind::Chat => answer::posts(&openai::prompt(&body)),

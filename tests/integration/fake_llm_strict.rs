@@ -1,8 +1,8 @@
 //! What the real services accept, field by field: everything else is refused, with the words
 //! that they use. Pure.
 //!
-//! Names are taken as the JSON of the API writes them (`generationConfig`). The real service
-//! takes `generation_config` too; here that is a mistake, so that a client uses one spelling.
+//! Both spellings of a name are taken, as the real service does: `generationConfig`, as its JSON
+//! writes it, and `generation_config`, which its own Python client sends in places.
 
 use serde_json::{Map, Value};
 
@@ -120,6 +120,9 @@ const GENERATION: Shape = Object(&[
     ("imageConfig", Any),
     ("mediaResolution", Text),
     ("enableEnhancedCivicAnswers", Bool),
+    ("audioTranscriptionConfig", Any),
+    ("translationConfig", Any),
+    ("continuationToken", Text),
 ]);
 /// A `GenerateContentRequest`.
 pub const GENERATE: Shape = Object(&[
@@ -142,6 +145,7 @@ pub const BATCH: Shape = Object(&[(
         ("model", Text),
         ("displayName", Text),
         ("priority", Any),
+        ("webhookConfig", Any),
         (
             "inputConfig",
             Object(&[
@@ -192,6 +196,47 @@ pub const CHAT: Shape = Object(&[
 pub struct Violation {
     pub field: String,
     pub message: String,
+}
+
+/// Brings the names of fields into the spelling of the JSON; names inside free values stay.
+pub fn spell(value: &mut Value, shape: &Shape) {
+    match shape {
+        List(inner) => {
+            for item in value.as_array_mut().into_iter().flatten() {
+                spell(item, inner);
+            }
+        }
+        Object(fields) => {
+            let Some(map) = value.as_object_mut() else { return };
+            for (name, mut inner) in std::mem::take(map) {
+                let known = fields.iter().find(|(known, _)| *known == name || join("", known) == name);
+                if let Some((_, shape)) = known {
+                    spell(&mut inner, shape);
+                }
+                map.insert(known.map_or(name, |(known, _)| (*known).to_owned()), inner);
+            }
+        }
+        // Of the other dialect the service takes over what stands there.
+        Schema(Dialect::OpenApi) => spell_schema(value),
+        _ => {}
+    }
+}
+
+fn spell_schema(value: &mut Value) {
+    let Some(map) = value.as_object_mut() else { return };
+    for (name, mut inner) in std::mem::take(map) {
+        let known = BOTH.iter().chain(OPEN_API_ONLY).find(|known| **known == name || join("", known) == name);
+        let name = known.map_or(name, |known| (*known).to_owned());
+        match name.as_str() {
+            "items" => spell_schema(&mut inner),
+            "anyOf" => inner.as_array_mut().into_iter().flatten().for_each(spell_schema),
+            "properties" => {
+                inner.as_object_mut().into_iter().flatten().for_each(|(_, one)| spell_schema(one))
+            }
+            _ => {}
+        }
+        map.insert(name, inner);
+    }
 }
 
 /// Everything in `value` that does not fit.

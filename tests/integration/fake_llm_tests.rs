@@ -227,7 +227,7 @@ fn what_the_real_service_refuses_is_refused() {
     };
     let cases = [
         (changed("", "foo", json!(1)), unknown("foo", "")),
-        (changed("", "generation_config", json!({})), unknown("generation_config", "")),
+        (changed("", "generationconfig", json!({})), unknown("generationconfig", "")),
         (changed("/contents/0/parts/0", "foo", json!(1)), unknown("foo", " at 'contents[0].parts[0]'")),
         (changed(CONFIG, "maxTokens", json!(1)), unknown("maxTokens", " at 'generation_config'")),
         (
@@ -298,7 +298,18 @@ fn what_the_real_service_takes_is_taken() {
         "theme",
         json!({"anyOf": [{"type": "null"}, {"type": ["string", "null"]}], "description": "d", "title": "t"}),
     );
+    let mut other = request(&POSTS[..1]);
+    let config = other.as_object_mut().unwrap().remove("generationConfig").unwrap();
+    other["generation_config"] = json!({"response_mime_type": "application/json",
+        "thinking_config": {"thinking_level": "LOW"}, "max_output_tokens": 900,
+        "response_json_schema": config["responseJsonSchema"]});
+    let mut spelled = open.clone();
+    let schema = &mut spelled["generationConfig"]["responseSchema"]["items"];
+    schema["property_ordering"] = schema["propertyOrdering"].take();
+    schema.as_object_mut().unwrap().remove("propertyOrdering");
     for request in [
+        other,
+        spelled,
         open,
         newest,
         nullable,
