@@ -14,6 +14,7 @@ mod determinism;
 #[expect(dead_code, reason = "the tests here use a part of it")]
 #[path = "../../src/http/fake.rs"]
 mod fake;
+mod fake_llm;
 mod forget;
 mod hostile;
 mod json;
