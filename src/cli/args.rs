@@ -146,6 +146,9 @@ pub struct Materialize {
     /// Newest days first
     #[arg(long)]
     pub reverse: bool,
+    /// Spend at most so many US dollars on language models in this run
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub max_usd: Option<f64>,
     /// Watch the run on a screen of its own
     #[arg(long)]
     pub tui: bool,
@@ -172,6 +175,9 @@ pub struct Backfill {
     /// Fresh partitions too
     #[arg(long, conflicts_with_all = ["missing", "failed", "stale"])]
     pub force: bool,
+    /// Spend at most so many US dollars on language models in this run
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub max_usd: Option<f64>,
     /// Only show what would be done
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -574,4 +580,13 @@ pub struct Completions {
 pub struct Man {
     /// The folder; made when it does not exist
     pub dir: PathBuf,
+}
+
+/// An amount of money, as `--max-usd` takes it.
+fn dollars(text: &str) -> Result<f64, String> {
+    let plain = text.trim().trim_start_matches('$');
+    match plain.parse::<f64>() {
+        Ok(dollars) if dollars.is_finite() && dollars >= 0.0 => Ok(dollars),
+        _ => Err("an amount in US dollars, for example 0.50".into()),
+    }
 }

@@ -13,6 +13,7 @@ pub fn materialize(args: &Materialize) -> Vec<String> {
     out.extend(args.selection.iter().cloned());
     days(&mut out, &args.days);
     flags(&mut out, &[(args.force, "--force"), (args.reverse, "--reverse")]);
+    option(&mut out, "--max-usd", args.max_usd);
     out
 }
 
@@ -32,6 +33,7 @@ pub fn backfill(args: &Backfill) -> Vec<String> {
         ],
     );
     option(&mut out, "--parallel", args.parallel);
+    option(&mut out, "--max-usd", args.max_usd);
     out
 }
 
@@ -79,7 +81,7 @@ mod tests {
             "materialize +facts layer:gold --partition 2026-08-01 --partition 2026-08-03",
             "materialize facts --from 2026-08-01 --to 2026-08-09 --force --reverse",
             "materialize --all --latest 3",
-            "backfill * --missing --failed --stale --reverse --parallel 4",
+            "backfill * --missing --failed --stale --reverse --parallel 4 --max-usd 0.5",
             "backfill facts+ --from 2026-08-01 --force",
         ] {
             assert_eq!(written(line).join(" "), line);

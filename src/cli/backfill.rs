@@ -35,6 +35,7 @@ fn asked(args: &Backfill) -> Asked {
         "force": args.force,
         "reverse": args.reverse,
         "parallel": args.parallel,
+        "max_usd": args.max_usd,
     });
     Asked {
         which: Which::Selection {
@@ -48,6 +49,7 @@ fn asked(args: &Backfill) -> Asked {
             request_json: request.to_string(),
             newest_first: args.reverse,
             parallel: args.parallel.map(usize::from),
+            max_usd: args.max_usd.map(crate::enrich::Usd::from_dollars),
         },
     }
 }

@@ -320,6 +320,7 @@ fn forget(
             request_json: "{}".into(),
             newest_first: false,
             parallel: None,
+            max_usd: None,
         };
         let mut planned = Planned { world, plan: work };
         let mut stage = Stage::new()?;

@@ -77,6 +77,7 @@ impl Asked {
             "latest": args.days.latest,
             "force": args.force,
             "reverse": args.reverse,
+            "max_usd": args.max_usd,
         });
         Self {
             which: Which::Selection {
@@ -90,6 +91,7 @@ impl Asked {
                 request_json: request.to_string(),
                 newest_first: args.reverse,
                 parallel: None,
+                max_usd: args.max_usd.map(crate::enrich::Usd::from_dollars),
             },
         }
     }

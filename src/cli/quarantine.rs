@@ -197,6 +197,7 @@ fn replay(
         request_json: "{}".into(),
         newest_first: false,
         parallel: None,
+        max_usd: None,
     };
     let mut planned = Planned { world, plan };
     let code = execute(global, project, lake, &state, &mut planned, &options, stage)?;

@@ -10,7 +10,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use crate::config::Body;
 use crate::diagnostic::{Problem, SourceText, TextProblem};
 use crate::engine::{CancellationFlag, EngineError, Input, InputFile, SqlJob, TableData};
-use crate::exec::{REQUESTS, World};
+use crate::exec::{self, AI_CALLS, REQUESTS, World};
 use crate::graph::{AssetIdx, AssetKind, Partitioning};
 use crate::lake::Lake;
 use crate::output::terminal::{self, Format, dim, err};
@@ -63,15 +63,20 @@ pub fn table(
     Ok(Input { name: key.clone(), daily, data })
 }
 
-/// Every request that a source of the network made.
-fn requests(lake: Option<&Lake>) -> Result<Input, CliError> {
+/// Logs of the product, which are tables to ask though no assets: every request that a source
+/// made, every call to a language model.
+const LOGS: [&str; 2] = [REQUESTS, AI_CALLS];
+
+/// One of the logs.
+fn log(name: &str, lake: Option<&Lake>) -> Result<Input, CliError> {
+    let schema = if name == REQUESTS { exec::requests_schema() } else { exec::ai_calls_schema() };
     let batches = match lake {
-        Some(lake) => vec![(None, crate::exec::read_requests(lake)?)],
+        Some(lake) if name == REQUESTS => vec![(None, exec::read_requests(lake)?)],
+        Some(lake) => vec![(None, exec::read_ai_calls(lake)?)],
         None => Vec::new(),
     };
-    let name = REQUESTS.parse().map_err(|_| CliError::Usage(format!("`{REQUESTS}` is no name")))?;
-    let data = TableData::Memory { schema: crate::exec::requests_schema(), batches };
-    Ok(Input { name, daily: false, data })
+    let name = name.parse().map_err(|_| CliError::Usage(format!("`{name}` is no name")))?;
+    Ok(Input { name, daily: false, data: TableData::Memory { schema, batches } })
 }
 
 /// Runs the command.
@@ -97,11 +102,9 @@ pub fn run(global: &Global, args: &Query) -> Exit {
     let engine = project.engine()?;
     let (shapes, _) = project.shapes(&engine).map_err(CliError::Problems)?;
     let mut names: Vec<&str> = graph.iter().map(|(_, a)| a.key.as_str()).collect();
-    // A log is a table to ask, though no asset; a declared asset of that name comes first.
-    let logged = graph.find(REQUESTS).is_none();
-    if logged {
-        names.push(REQUESTS);
-    }
+    // A declared asset of a log's name comes first.
+    let logs: Vec<&str> = LOGS.into_iter().filter(|name| graph.find(name).is_none()).collect();
+    names.extend(&logs);
     let unknown: Vec<TextProblem> = parsed
         .tables()
         .iter()
@@ -127,8 +130,10 @@ pub fn run(global: &Global, args: &Query) -> Exit {
         }
         tables.push(table(&project, lake.as_ref(), &world, asset, shapes[asset.i()].schema.clone())?);
     }
-    if logged && parsed.tables().iter().any(|t| t.name == REQUESTS) {
-        tables.push(requests(lake.as_ref())?);
+    for name in logs {
+        if parsed.tables().iter().any(|t| t.name == name) {
+            tables.push(log(name, lake.as_ref())?);
+        }
     }
     let mut batches = Vec::new();
     let asked = engine.query(&file, tables, &CancellationFlag::new(), &mut |batch| {

@@ -178,6 +178,10 @@ fn again(
             request_json: kept.to_string(),
             newest_first: flag("reverse"),
             parallel: parallel.and_then(|n| usize::try_from(n).ok()),
+            max_usd: request
+                .get("max_usd")
+                .and_then(serde_json::Value::as_f64)
+                .map(crate::enrich::Usd::from_dollars),
         },
     };
     launch(global, project, &asked)

@@ -21,9 +21,8 @@ use crate::graph::{
 
 const TAXONOMY: &str = "issue_taxonomy.toml";
 
-/// Every name that refers to something declared elsewhere. `strict` also refuses the use of
-/// what this version does not have.
-pub(super) fn names(draft: &Draft, strict: bool, sink: &Sink) {
+/// Every name that refers to something declared elsewhere.
+pub(super) fn names(draft: &Draft, sink: &Sink) {
     let sources: Vec<&str> = draft.sources.iter().map(|s| s.name.as_str()).collect();
     let mut captured: BTreeMap<&str, &AssetKey> = BTreeMap::new();
     let mut default_provider_used = false;
@@ -63,12 +62,18 @@ pub(super) fn names(draft: &Draft, strict: bool, sink: &Sink) {
             }
         }
         match &asset.provider {
-            Some(p) => provider(p.value, &p.spot, strict, sink),
-            None => default_provider_used |= asset.kind == Some(AssetKind::Enrich),
+            Some(p) => provider(draft, p.value, Some(asset), &p.spot, sink),
+            None if asset.kind == Some(AssetKind::Enrich) => {
+                default_provider_used = true;
+                if let Some(spot) = &draft.ai_spot {
+                    provider(draft, draft.ai.provider, Some(asset), spot, sink);
+                }
+            }
+            None => {}
         }
     }
     if let (true, Some(spot)) = (default_provider_used, &draft.ai_spot) {
-        provider(draft.ai.provider, spot, strict, sink);
+        provider(draft, draft.ai.provider, None, spot, sink);
     }
 }
 
@@ -88,13 +93,31 @@ fn source_name(draft: &Draft, name: &Located<String>, known: &[&str], sink: &Sin
     }
 }
 
-fn provider(provider: Provider, spot: &super::spot::Spot, strict: bool, sink: &Sink) {
-    if strict && provider != Provider::Embedded {
+/// A provider that is used must be configured; language models read general feedback only.
+fn provider(
+    draft: &Draft,
+    provider: Provider,
+    asset: Option<&AssetDraft>,
+    spot: &super::spot::Spot,
+    sink: &Sink,
+) {
+    if provider == Provider::OpenaiCompatible && draft.ai.openai_compatible.is_none() {
         sink.at(
             spot,
-            error(format!("the provider \"{}\" is not available in this version", provider.as_str()))
+            error("[ai.openai_compatible] is missing, and the provider is used".to_string())
                 .label("used here")
-                .help("write provider = \"embedded\""),
+                .help("add [ai.openai_compatible] with model and base_url, for example \"http://127.0.0.1:11434/v1\""),
+        );
+    }
+    if let Some(asset) = asset
+        && provider != Provider::Embedded
+        && asset.filter.is_empty()
+    {
+        sink.at(
+            spot,
+            error(format!("every post of its input would go to \"{}\"", provider.as_str()))
+                .label("used here")
+                .help("language models read general feedback only: add where = { issue_type = \"GENERAL_FEEDBACK\" }, or write provider = \"embedded\""),
         );
     }
 }
@@ -396,10 +419,9 @@ impl Maker<'_> {
         filter.sort();
         code.add("where", filter.join(" and "));
         self.reads(asset, code);
-        if provider == Provider::Embedded {
-            // Nothing it says is cached, so its tables are part of the code.
-            code.add_version("embedded", self.embedded);
-        } else if asset.relabel != Relabel::New {
+        // Nothing it says is cached, and it keeps every model's risks from being too low.
+        code.add_version("embedded", self.embedded);
+        if provider != Provider::Embedded && asset.relabel != Relabel::New {
             if let Relabel::Since(day) = asset.relabel {
                 code.add("relabel since", day.to_string());
             }

@@ -227,6 +227,12 @@ pub struct ModelConfig {
     pub batch: bool,
     /// What it costs.
     pub price: Option<Price>,
+    /// How much it thinks before it answers, in the provider's word; `None` as little as it can.
+    pub thinking: Option<String>,
+    /// How long one call may take, milliseconds.
+    pub call_timeout_ms: u64,
+    /// Hosts that it may be reached at although their addresses are not public.
+    pub allow_hosts: Vec<String>,
 }
 
 /// USD per million tokens.

@@ -208,7 +208,7 @@ fn read(tree: &Table, choices: &Choices, strict: bool, sink: &Sink) -> Draft {
     settings::warn_not_run(&mut root, strict);
     root.allow(&["profile"]);
     root.finish();
-    build::names(&draft, strict, sink);
+    build::names(&draft, sink);
     draft
 }
 

@@ -343,7 +343,7 @@ pub(super) fn ai(root: &mut Fields<'_>) -> (AiConfig, Option<Spot>) {
         max_usd_per_run: None,
         max_usd_per_day: None,
         max_calls: None,
-        gemini: None,
+        gemini: Some(usual_gemini()),
         openai_compatible: None,
     };
     let Some(mut f) = root.table("ai") else { return (ai, None) };
@@ -360,19 +360,83 @@ pub(super) fn ai(root: &mut Fields<'_>) -> (AiConfig, Option<Spot>) {
     ai.max_usd_per_run = f.amount("max_usd_per_run");
     ai.max_usd_per_day = f.amount("max_usd_per_day");
     ai.max_calls = f.integer("max_calls", 0..=i64::MAX).map(|n| n as u64);
-    ai.gemini = f.table("gemini").and_then(model);
-    ai.openai_compatible = f.table("openai_compatible").and_then(model);
+    ai.gemini = match f.table("gemini") {
+        Some(table) => model(table, Provider::Gemini),
+        None => Some(usual_gemini()),
+    };
+    ai.openai_compatible = f.table("openai_compatible").and_then(|t| model(t, Provider::OpenaiCompatible));
+    limits(&mut f, &ai);
     f.finish();
     (ai, provider.map(|p| p.spot))
 }
 
-fn model(mut f: Fields<'_>) -> Option<ModelConfig> {
+/// Gemini where nothing is said of it.
+pub(super) fn usual_gemini() -> ModelConfig {
+    ModelConfig {
+        model: "gemini-3.5-flash-lite".into(),
+        api_key_env: Some(GEMINI_KEY.into()),
+        base_url: None,
+        api_version: None,
+        batch: false,
+        price: Some(Price {
+            input: 0.30,
+            output: 2.50,
+            cached_input: Some(0.03),
+            as_of: "2026-10-07".parse().ok(),
+        }),
+        thinking: None,
+        call_timeout_ms: CALL_TIMEOUT_MS,
+        allow_hosts: Vec::new(),
+    }
+}
+
+/// The variable that Google's own tools read.
+const GEMINI_KEY: &str = "GEMINI_API_KEY";
+/// How long one call to a model may take.
+const CALL_TIMEOUT_MS: u64 = 120_000;
+
+/// A limit in dollars can only be kept where it is known what a call costs.
+fn limits(f: &mut Fields<'_>, ai: &AiConfig) {
+    let used = |p: Provider| ai.provider == p || ai.fallback.contains(&p);
+    let unpriced = |model: &Option<ModelConfig>| model.as_ref().is_some_and(|m| m.price.is_none());
+    let named = match () {
+        () if used(Provider::Gemini) && unpriced(&ai.gemini) => "gemini",
+        // A machine of one's own costs nothing a call; a stranger's key is a bill.
+        () if used(Provider::OpenaiCompatible)
+            && unpriced(&ai.openai_compatible)
+            && ai.openai_compatible.as_ref().is_some_and(|m| m.api_key_env.is_some()) =>
+        {
+            "openai_compatible"
+        }
+        () => return,
+    };
+    for limit in ["max_usd_per_run", "max_usd_per_day"] {
+        if let Some(entry) = f.entry(limit) {
+            let spot = entry.node.spot.clone();
+            f.sink().at(
+                &spot,
+                error(format!("`{}` cannot be kept: what {named} costs is not known", f.path_of(limit)))
+                    .label("a limit in dollars")
+                    .help(format!(
+                        "add to [ai.{named}]: price = {{ input = 0.30, output = 2.50, as_of = \"2026-10-07\" }}, in USD per million tokens"
+                    )),
+            );
+        }
+    }
+}
+
+fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {
     let name = f.string("model");
     f.need("model", "the model's name as its provider writes it");
     let api_key_env = f.env_name("api_key_env");
     let base_url = f.url("base_url");
     let api_version = f.string("api_version");
     let mode = f.choice("mode", &[("sync", false), ("batch", true)]);
+    let levels = ["minimal", "low", "medium", "high", "dynamic"].map(|l| (l, l));
+    let thinking = f.choice("thinking", &levels).map(|t| t.value.to_string());
+    let timeout = f.positive_duration("timeout").and_then(|ms| u64::try_from(ms).ok());
+    let mut allow_hosts = super::source_net::hosts(&mut f);
+    allow_hosts.extend(base_url.as_deref().and_then(super::source_net::host_of));
     let price = f.table("price").and_then(|mut p| {
         let input = p.amount("input");
         p.need("input", "USD per million tokens read");
@@ -383,9 +447,26 @@ fn model(mut f: Fields<'_>) -> Option<ModelConfig> {
         p.finish();
         Some(Price { input: input?, output: output?, cached_input, as_of })
     });
+    if provider == Provider::OpenaiCompatible {
+        f.need("base_url", "where the server is, for example \"http://127.0.0.1:11434/v1\"");
+    }
     f.finish();
     let batch = mode.is_some_and(|m| m.value);
-    name.map(|model| ModelConfig { model, api_key_env, base_url, api_version, batch, price })
+    let api_key_env = match provider {
+        Provider::Gemini => api_key_env.or(Some(GEMINI_KEY.into())),
+        _ => api_key_env,
+    };
+    name.map(|model| ModelConfig {
+        model,
+        api_key_env,
+        base_url,
+        api_version,
+        batch,
+        price,
+        thinking,
+        call_timeout_ms: timeout.unwrap_or(CALL_TIMEOUT_MS),
+        allow_hosts,
+    })
 }
 
 pub(super) fn query(root: &mut Fields<'_>, strict: bool) -> QueryConfig {

@@ -26,6 +26,11 @@ pub(super) fn common(f: &mut Fields<'_>, type_name: &str) -> (i64, Vec<String>) 
         _ => minutes(360),
     };
     let every = f.positive_duration("every").unwrap_or(usual);
+    (every, hosts(f))
+}
+
+/// `allow_hosts`: hosts that may be reached although their addresses are not public.
+pub(super) fn hosts(f: &mut Fields<'_>) -> Vec<String> {
     let hosts = f.some_texts("allow_hosts").unwrap_or_default();
     let mut allowed = Vec::new();
     for host in hosts {
@@ -41,7 +46,7 @@ pub(super) fn common(f: &mut Fields<'_>, type_name: &str) -> (i64, Vec<String>) 
             );
         }
     }
-    (every, allowed)
+    allowed
 }
 
 /// The host and port of an address that a person wrote, where it is an address of their own

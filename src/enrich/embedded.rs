@@ -19,7 +19,7 @@ const HEADLINE: f64 = 1.3;
 const SENTENCES_FULL: f64 = 4.0;
 
 /// How a post sounds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sentiment {
     /// Praise.
@@ -42,7 +42,7 @@ impl Sentiment {
 }
 
 /// How much harm a post tells of or announces.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskLevel {
     /// None that is known.
@@ -65,7 +65,7 @@ impl RiskLevel {
 }
 
 /// Whose concern a risk is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RiskCategory {
     /// Pharmacists.
@@ -81,6 +81,26 @@ pub enum RiskCategory {
 }
 
 impl RiskCategory {
+    /// All, the gravest first.
+    pub const ALL: [RiskCategory; 5] = [
+        RiskCategory::PatientSafety,
+        RiskCategory::Privacy,
+        RiskCategory::Legal,
+        RiskCategory::Financial,
+        RiskCategory::Retention,
+    ];
+
+    /// What belongs to it, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            RiskCategory::PatientSafety => "somebody's health",
+            RiskCategory::Privacy => "health or account data that others saw or could see",
+            RiskCategory::Legal => "a lawyer, a court, a regulator",
+            RiskCategory::Financial => "money taken wrongly or not given back",
+            RiskCategory::Retention => "a customer who leaves or is shut out",
+        }
+    }
+
     /// The word in the tables.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,21 +1,54 @@
 //! What a post means for the business: sentiment, risk, theme, what to do.
 //!
-//! The embedded provider: words and rules written for pharmacy customers, no model, no key, no
-//! network. Says so in every row (`provider = "embedded"`, `is_llm = false`). Invariant: labels
-//! are a function of the post's text, its issue type and the tables (`assets/risk.toml`,
-//! `assets/themes.toml`, `assets/actions.toml`) alone, and
-//! [`Embedded::version_hash`] changes when a label could.
-//! Pure: no IO, no async, no clock. May not block.
+//! The embedded provider reads every post: words, rules and a small model, no key, no network;
+//! its labels are a function of the post's text, its issue type and its tables alone, and
+//! [`Embedded::version_hash`] changes when a label could. Language models read general feedback
+//! only, behind one trait ([`Provider`]); around each of them, in this order: redaction, cache,
+//! budget, packing, tries, and the embedded model where none answers ([`Asker`]).
+//!
+//! Invariants: nothing leaves the machine that [`redact`] has not seen; no label is made up; a
+//! budget is never exceeded; what was paid for is written down with its answers. The providers
+//! of the network wait for it, all else is pure.
 
+mod answer;
+mod asking;
+#[cfg(test)]
+mod asking_tests;
+mod budget;
+mod calls;
 mod embedded;
+mod feedback;
+mod gemini;
 mod lexicon;
+mod openai;
 mod overlay;
+mod prompt;
+mod provider;
+mod redact;
+mod redact_fold;
+mod redact_patterns;
+#[cfg(test)]
+mod redact_tests;
+mod redact_words;
 mod rules;
 mod sentences;
 mod table_file;
 mod tables;
+mod usd;
+
+pub use answer::{Answer, Labelled, read as read_answer};
+pub use asking::{Asked, Asker, CallLog, Left, Need, question};
+pub use budget::{Budget, Spent};
+pub use calls::{AnswerRecord, Answers, Cached, CallOutcome, CallRecord, Question, Verdict, content_hash};
+pub use feedback::{Known, KnownAnswers, Tally, feedback, needs};
+pub use gemini::{GEMINI_URL, Gemini};
+pub use openai::OpenAi;
+pub use prompt::{NEW_THEME, Prompt, PromptProblem, SHIPPED_PROMPT, Vocabulary};
+pub use provider::{Ask, Heard, Provider, Reply};
+pub use redact::{Placeholder, REDACTION_VERSION, Redacted, redact, visible};
+pub use usd::{Rates, Tokens, Usd};
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
-pub use rules::Tables;
 pub use overlay::overlay;
-pub use tables::{EnrichError, feedback, feedback_schema, signals, signals_schema};
+pub use rules::Tables;
+pub use tables::{EnrichError, feedback_schema, signals, signals_schema};

@@ -162,8 +162,9 @@ impl Columns<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::feedback::by_embedded as feedback;
     use super::*;
-    use crate::enrich::{feedback, signals};
+    use crate::enrich::signals;
     use datafusion::arrow::array::{Int64Array, TimestampMillisecondArray};
     use datafusion::arrow::util::pretty::pretty_format_batches;
 

@@ -12,7 +12,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::error::ArrowError;
 
-use super::embedded::{Embedded, RiskLevel};
+use super::embedded::Embedded;
 
 /// Why a batch could not be labelled.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum EnrichError {
     Arrow(#[from] ArrowError),
 }
 
-const PROVIDER: &str = "embedded";
+pub(super) const PROVIDER: &str = "embedded";
 
 fn strings() -> DataType {
     DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)))
@@ -120,7 +120,11 @@ pub fn feedback_schema() -> SchemaRef {
 
 /// A column of silver in the type it should have; other widths and views of the same thing
 /// are taken too.
-fn column(silver: &RecordBatch, name: &'static str, expected: &DataType) -> Result<ArrayRef, EnrichError> {
+pub(super) fn column(
+    silver: &RecordBatch,
+    name: &'static str,
+    expected: &DataType,
+) -> Result<ArrayRef, EnrichError> {
     let array = silver.column_by_name(name).ok_or(EnrichError::MissingColumn(name))?;
     let wrong = || EnrichError::WrongType {
         column: name,
@@ -233,52 +237,9 @@ pub fn signals(embedded: &Embedded, silver: &RecordBatch) -> Result<RecordBatch,
     Ok(RecordBatch::try_new(signals_schema(), columns)?)
 }
 
-/// Labels posts of general feedback: `general_feedback_ai`. Takes the rows it is given; which
-/// posts are general feedback is decided before.
-///
-/// # Errors
-/// When silver lacks a column or holds another type in it.
-pub fn feedback(embedded: &Embedded, silver: &RecordBatch) -> Result<RecordBatch, EnrichError> {
-    let rows = silver.num_rows();
-    let mut common = Common::default();
-    let mut texts: [StringBuilder; 5] = Default::default();
-    let mut review = BooleanBuilder::with_capacity(rows);
-    Posts::of(silver)?.each(|title, body, issue| {
-        let labels = embedded.label(title, body, issue);
-        common.push(&labels);
-        let [theme_id, theme, action_id, action, evidence] = &mut texts;
-        theme_id.append_value(labels.theme_id);
-        theme.append_value(labels.theme);
-        action_id.append_value(labels.action_id);
-        action.append_value(labels.recommended_action);
-        evidence.append_option(labels.evidence_quote.as_deref());
-        review.append_value(labels.risk_level == RiskLevel::High);
-    })?;
-    let null = |kind: &DataType| new_null_array(kind, rows);
-    let mut columns = vec![column(silver, "post_id", &DataType::Utf8)?];
-    columns.extend(common.finish());
-    columns.extend(texts.iter_mut().map(|t| Arc::new(t.finish()) as ArrayRef));
-    columns.extend([
-        repeat(PROVIDER, rows),
-        all(false, rows),
-        repeat(PROVIDER, rows),
-        repeat(Embedded::VERSION, rows),
-        null(&DataType::Utf8),
-        null(&DataType::Utf8),
-        null(&DataType::Utf8),
-        null(&DataType::Int64),
-        null(&millis()),
-        repeat("ok", rows),
-        null(&DataType::Utf8),
-        null(&DataType::Utf8),
-        Arc::new(review.finish()),
-        null(&DataType::Utf8),
-    ]);
-    Ok(RecordBatch::try_new(feedback_schema(), columns)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::feedback::by_embedded;
     use super::*;
     use datafusion::arrow::array::{Int64Array, StringViewArray, TimestampMillisecondArray};
     use datafusion::arrow::util::pretty::pretty_format_batches;
@@ -320,7 +281,7 @@ mod tests {
 
     #[test]
     fn feedback_of_three_posts() {
-        let batch = feedback(&Embedded::new(), &silver(true)).unwrap();
+        let batch = by_embedded(&Embedded::new(), &silver(true)).unwrap();
         assert_eq!(batch.schema(), feedback_schema());
         insta::assert_snapshot!(pretty_format_batches(&[batch]).unwrap());
     }
@@ -329,7 +290,7 @@ mod tests {
     fn no_posts_are_a_table_too() {
         let none = silver(true).slice(0, 0);
         assert_eq!(signals(&Embedded::new(), &none).unwrap().num_rows(), 0);
-        assert_eq!(feedback(&Embedded::new(), &none).unwrap().num_rows(), 0);
+        assert_eq!(by_embedded(&Embedded::new(), &none).unwrap().num_rows(), 0);
     }
 
     #[test]

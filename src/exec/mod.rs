@@ -4,8 +4,11 @@
 //! [`run()`] is the loop that alone writes a run's state; [`step`] and [`capture`] do one piece of
 //! work on a blocking thread. Nothing here prints.
 
+mod ai;
+mod ai_table;
 mod asset_checks;
 mod capture;
+mod enriching;
 mod erase;
 mod forgotten;
 mod labels;
@@ -24,6 +27,11 @@ mod trial;
 mod words;
 mod world;
 
+pub use ai::{
+    AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, prompt as ai_prompt,
+    read_calls, vocabulary,
+};
+pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
 pub use erase::{

@@ -15,6 +15,7 @@ use crate::enrich::Embedded;
 use crate::graph::{AssetIdx, AssetKey, AssetKind, PartitionKey};
 use crate::lake::{FileEntry, Lake, LakeError};
 
+use super::ai::Ai;
 use super::network::Clients;
 
 /// How the rows of one asset look and how its query may be run.
@@ -50,6 +51,8 @@ pub struct Resources {
     pub files: FilesCache,
     /// Who asks the network.
     pub clients: Clients,
+    /// What is known of language models.
+    pub ai: Ai,
 }
 
 /// Asset, source (for bronze), partition.

@@ -4,14 +4,15 @@
 //! this order: record event and materialization in one transaction → ledger → schedule → emit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use crate::classify::TaxonomySlice;
 use crate::engine::{CancellationFlag, Progress};
+use crate::enrich::Usd;
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::{
     AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, PartitionKey, Plan, Staleness,
@@ -20,10 +21,11 @@ use crate::graph::{
 use crate::lake::InputVersion;
 use crate::state::{Batch, LeaseOutcome, NewRun, Published, RunId, State, StateError};
 
+use super::ai;
 use super::capture::{self, CaptureDone};
 use super::resources::Resources;
 use super::schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
-use super::step::{self, DepInput, Failure, GroupJob, InputRef, SlotJob, SlotResult};
+use super::step::{self, DepInput, Failure, GroupJob, InputRef, SlotJob, SlotResult, Watch};
 use super::world::{Sight, World, WorldError, set_entry};
 
 /// A run could not go on.
@@ -54,6 +56,8 @@ pub struct RunOptions {
     pub newest_first: bool,
     /// Steps at a time; the configuration's number when absent.
     pub parallel: Option<usize>,
+    /// Most that it may spend on language models, beside what the configuration says.
+    pub max_usd: Option<Usd>,
 }
 
 /// How a run ended.
@@ -83,6 +87,7 @@ enum Message {
         id: WorkId,
         attempt: u32,
         results: Vec<SlotResult>,
+        notes: Vec<(String, String)>,
     },
     Capture {
         id: WorkId,
@@ -212,6 +217,7 @@ async fn carry_out(
         pools: pools(res),
         group_bytes: res_config.run.group_bytes,
         group_days: GROUP_DAYS,
+        gather: graph.indices().filter(|a| ai::asks_network(&res_config, *a).is_some()).collect(),
     };
     let mut schedule = Schedule::new(graph, plan, limits);
     if options.newest_first {
@@ -237,6 +243,7 @@ async fn carry_out(
         published: 0,
         failed: 0,
         canceled: false,
+        max_usd: options.max_usd,
         tell,
     };
     looper.batch.plan = targets(graph, plan);
@@ -337,6 +344,7 @@ struct Loop<'a> {
     published: u64,
     failed: u64,
     canceled: bool,
+    max_usd: Option<Usd>,
     tell: &'a mut dyn FnMut(Told<'_>),
 }
 
@@ -549,8 +557,19 @@ impl Loop<'_> {
     }
 
     fn start_group(&mut self, id: WorkId, asset: AssetIdx, slots: Vec<usize>) -> Result<(), RunError> {
-        let keys: Vec<String> = slots.iter().map(|s| self.lease_key(asset, *s)).collect();
-        let granted = self.lease(&keys)?;
+        let mut keys: Vec<String> = slots.iter().map(|s| self.lease_key(asset, *s)).collect();
+        let asks = ai::asks_network(&self.res.config, asset).is_some();
+        if asks {
+            keys.push(ai::AI_LEASE.into());
+        }
+        let mut granted = self.lease(&keys)?;
+        if asks && granted.pop() == Some(false) {
+            // Another run asks: its answers and its bill are waited for.
+            let taken: Vec<String> =
+                keys.iter().zip(&granted).filter(|(_, g)| **g).map(|(k, _)| k.clone()).collect();
+            self.batch.release.extend(taken);
+            granted.fill(false);
+        }
         let (mine, held): (Vec<usize>, Vec<usize>) = (0..slots.len()).partition(|i| granted[*i]);
         if !held.is_empty() {
             let back: Vec<usize> = held.iter().map(|i| slots[*i]).collect();
@@ -630,7 +649,9 @@ impl Loop<'_> {
                     let progress = |p: Progress| {
                         let _ = sender.send(Message::Progress { id, progress: p });
                     };
-                    guarded(|| step::run_group(&res, &job, &progress, &stop))
+                    let watch = Watch::new(&progress, &stop);
+                    let results = guarded(|| step::run_group(&res, &job, &watch));
+                    (results, watch.notes.into_inner().unwrap_or_else(PoisonError::into_inner))
                 })
             };
             tokio::pin!(worker);
@@ -656,10 +677,10 @@ impl Loop<'_> {
                     .map(|s| SlotResult { slot: *s, result: Err(failed(message.clone())), elapsed_ms: 0 })
                     .collect()
             };
-            let mut results = match ended {
-                Ok(Ok(results)) => results,
-                Ok(Err(message)) => all(message),
-                Err(error) => all(format!("the worker ended unexpectedly: {error}")),
+            let (mut results, notes) = match ended {
+                Ok((Ok(results), notes)) => (results, notes),
+                Ok((Err(message), notes)) => (all(message), notes),
+                Err(error) => (all(format!("the worker ended unexpectedly: {error}")), Vec::new()),
             };
             if timed_out {
                 for result in &mut results {
@@ -669,7 +690,7 @@ impl Loop<'_> {
                     }
                 }
             }
-            let _ = sender.send(Message::Group { id, attempt, results });
+            let _ = sender.send(Message::Group { id, attempt, results, notes });
         });
     }
 
@@ -727,6 +748,7 @@ impl Loop<'_> {
             deps,
             run: self.run.0,
             now_ms: now_ms(),
+            max_usd: self.max_usd,
         }
     }
 
@@ -776,8 +798,11 @@ impl Loop<'_> {
                 }
                 Ok(())
             }
-            Message::Group { id, attempt, results } => {
+            Message::Group { id, attempt, results, notes } => {
                 self.live.remove(&id);
+                for (level, message) in notes {
+                    self.batch.events.push(Event::Log { level, step: None, message });
+                }
                 self.take_group(id, attempt, results)
             }
             Message::Capture { id, result, elapsed_ms } => {

@@ -19,6 +19,10 @@ pub struct Limits {
     pub group_bytes: u64,
     /// Days that one group does not exceed.
     pub group_days: usize,
+    /// Assets whose ready partitions are taken together, however many and wherever they lie, once
+    /// none of them waits for an input any more: a model is asked about their posts in full packs,
+    /// and the weightiest first.
+    pub gather: BTreeSet<AssetIdx>,
 }
 
 /// A piece of work that may start.
@@ -253,6 +257,9 @@ impl<'g> Schedule<'g> {
         bytes: &dyn Fn(AssetIdx, usize) -> u64,
         out: &mut Vec<Transition>,
     ) -> Option<Vec<usize>> {
+        if self.limits.gather.contains(&asset) {
+            return self.gathered(asset, recheck, out);
+        }
         let mut slots: Vec<usize> = Vec::new();
         let mut size = 0u64;
         // Places passed over because another run is at them.
@@ -301,6 +308,34 @@ impl<'g> Schedule<'g> {
             slots.push(slot);
         }
         slots.sort_unstable();
+        (!slots.is_empty()).then_some(slots)
+    }
+
+    /// Every ready partition that is still stale, when none waits any more.
+    fn gathered(
+        &mut self,
+        asset: AssetIdx,
+        recheck: &mut dyn FnMut(AssetIdx, usize) -> Recheck,
+        out: &mut Vec<Transition>,
+    ) -> Option<Vec<usize>> {
+        if self.assets[asset.i()].state.contains(&WAITING) {
+            return None;
+        }
+        let mut slots = Vec::new();
+        for slot in self.assets[asset.i()].ready.clone() {
+            if let Some(&missing) = self.assets[asset.i()].missing_input.get(&slot) {
+                self.settle(asset, slot, StepState::UpstreamFailed, Some(missing), out);
+                continue;
+            }
+            match recheck(asset, slot) {
+                Recheck::Run => slots.push(slot),
+                Recheck::Fresh => self.settle(asset, slot, StepState::Skipped, None, out),
+                Recheck::Later => {}
+            }
+        }
+        for slot in &slots {
+            self.assets[asset.i()].ready.remove(slot);
+        }
         (!slots.is_empty()).then_some(slots)
     }
 

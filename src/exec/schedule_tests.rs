@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::event::StepState;
@@ -43,7 +43,8 @@ fn plan_all(graph: &AssetGraph, due: bool) -> Plan {
 }
 
 fn limits(concurrency: usize) -> Limits {
-    Limits { concurrency, pools: BTreeMap::from([("ai".into(), 1)]), group_bytes: 100, group_days: 4 }
+    let pools = BTreeMap::from([("ai".into(), 1)]);
+    Limits { concurrency, pools, group_bytes: 100, group_days: 4, gather: BTreeSet::new() }
 }
 
 const SAME: PartitionMapping = PartitionMapping::Same;
@@ -155,4 +156,29 @@ fn later_is_passed_over_and_put_back_returns() {
     let (_, work) = s.start(&mut |_, _| Recheck::Run, &|_, _| 1, &mut out).unwrap();
     assert_eq!(work, Work::Group { asset: a, slots: vec![0] });
     assert_eq!(s.open(), 2);
+}
+
+#[test]
+fn what_is_gathered_starts_together_and_not_before_all_is_there() {
+    let g = graph(&[("silver", AssetKind::Sql, &[]), ("ai", AssetKind::Sql, &[("silver", SAME)])], 6);
+    let (silver, ai) = (g.find("silver").unwrap(), g.find("ai").unwrap());
+    let limits = Limits { gather: BTreeSet::from([ai]), ..limits(4) };
+    let mut s = Schedule::new(&g, &plan_all(&g, false), limits);
+    let mut out = vec![];
+    let mut ids = vec![];
+    for _ in 0..2 {
+        let (id, work) = s.start(&mut |_, _| Recheck::Run, &|_, _| 1, &mut out).unwrap();
+        let Work::Group { asset, slots } = work else { panic!() };
+        assert_eq!(asset, silver);
+        ids.push((id, slots));
+    }
+    let done: Vec<_> = ids[0].1.iter().map(|s| (*s, StepState::Succeeded)).collect();
+    s.finish_group(ids[0].0, &done, &mut out);
+    assert!(s.start(&mut |_, _| Recheck::Run, &|_, _| 1, &mut out).is_none(), "two days are not there yet");
+    let ends = [(ids[1].1[0], StepState::Failed), (ids[1].1[1], StepState::Succeeded)];
+    s.finish_group(ids[1].0, &ends, &mut out);
+    // One day is fresh by now: the others are taken around it, more than a group may have.
+    let mut recheck = |_, slot| if slot == 1 { Recheck::Fresh } else { Recheck::Run };
+    let (_, work) = s.start(&mut recheck, &|_, _| 1_000, &mut out).unwrap();
+    assert_eq!(work, Work::Group { asset: ai, slots: vec![0, 2, 3, 5] });
 }

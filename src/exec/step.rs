@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
@@ -13,11 +13,12 @@ use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
 
 use crate::check::{self, PartitionChecks};
-use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig, SystemTable};
+use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig, Provider, SystemTable};
 use crate::diagnostic::SourceText;
 use crate::engine::{
     CancellationFlag, Engine, EngineError, Grouping, Input, InputFile, Progress, SqlJob, TableData,
 };
+use crate::enrich::Usd;
 use crate::event::{CheckResult, CheckStatus, StepStats};
 use crate::graph::{
     AssetIdx, AssetKey, AssetKind, CodeVersion, Day, Fingerprint, Outcome, PartitionKey, Partitioning,
@@ -26,6 +27,7 @@ use crate::lake::{
     Commit, CommitError, Committed, Content, InputVersion, ManifestDraft, PartitionWriter, Staged,
 };
 
+use super::enriching::{Feedback, Take};
 use super::resources::{Resources, posts_of};
 
 /// A partition that a step reads: which generation of which table (and source, for bronze).
@@ -84,6 +86,30 @@ pub struct GroupJob {
     pub run: i64,
     /// Now, milliseconds since 1970 UTC.
     pub now_ms: i64,
+    /// What the run may spend on language models, beside what the configuration says.
+    pub max_usd: Option<Usd>,
+}
+
+/// What stands around a group while it is made.
+pub struct Watch<'a> {
+    /// Who is told how far it has come.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+    /// Whether it is to stop.
+    pub cancel: &'a CancellationFlag,
+    /// What people should know, with its level.
+    pub notes: Mutex<Vec<(String, String)>>,
+}
+
+impl<'a> Watch<'a> {
+    /// Of a group that begins.
+    pub fn new(progress: &'a (dyn Fn(Progress) + Sync), cancel: &'a CancellationFlag) -> Self {
+        Self { progress, cancel, notes: Mutex::default() }
+    }
+
+    /// Writes something down for the log of the run.
+    pub fn note(&self, level: &str, message: String) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push((level.to_string(), message));
+    }
 }
 
 /// Why one partition was not published.
@@ -105,7 +131,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    fn plain(message: impl Into<String>) -> Self {
+    /// It cannot be made, and will not by itself.
+    pub(super) fn plain(message: impl Into<String>) -> Self {
         Failure::Failed { message: message.into(), checks: Vec::new(), passing: false }
     }
 }
@@ -139,15 +166,11 @@ struct Ready {
     checks: Vec<CheckResult>,
     rows_in: Option<u64>,
     dropped: BTreeMap<String, u64>,
+    outcome: Outcome,
 }
 
 /// Makes the partitions of a group and publishes those whose checks hold.
-pub fn run_group(
-    res: &Resources,
-    job: &GroupJob,
-    progress: &(dyn Fn(Progress) + Sync),
-    cancel: &CancellationFlag,
-) -> Vec<SlotResult> {
+pub fn run_group(res: &Resources, job: &GroupJob, watch: &Watch<'_>) -> Vec<SlotResult> {
     let started = Instant::now();
     let mut outcomes: Vec<Option<Result<Done, Failure>>> = vec![None; job.slots.len()];
     let mut open: Vec<usize> = Vec::new();
@@ -166,8 +189,8 @@ pub fn run_group(
         }
     }
     let mut ready = Vec::new();
-    compute(res, job, open, progress, cancel, &mut ready, &mut outcomes);
-    publish(res, job, ready, cancel, &mut outcomes);
+    compute(res, job, open, watch, &mut ready, &mut outcomes);
+    publish(res, job, ready, watch.cancel, &mut outcomes);
     finish(job, outcomes, started)
 }
 
@@ -202,8 +225,7 @@ fn compute(
     res: &Resources,
     job: &GroupJob,
     open: Vec<usize>,
-    progress: &(dyn Fn(Progress) + Sync),
-    cancel: &CancellationFlag,
+    watch: &Watch<'_>,
     ready: &mut Vec<Ready>,
     outcomes: &mut [Option<Result<Done, Failure>>],
 ) {
@@ -215,13 +237,13 @@ fn compute(
         if piece.is_empty() {
             continue;
         }
-        if cancel.is_cancelled() {
+        if watch.cancel.is_cancelled() {
             for at in piece {
                 outcomes[at] = Some(Err(Failure::Canceled));
             }
             continue;
         }
-        match compute_piece(res, job, &piece, progress, cancel) {
+        match compute_piece(res, job, &piece, watch) {
             Ok(made) => {
                 for one in made {
                     let bad: Vec<&CheckResult> =
@@ -275,8 +297,7 @@ fn compute_piece(
     res: &Resources,
     job: &GroupJob,
     piece: &[usize],
-    progress: &(dyn Fn(Progress) + Sync),
-    cancel: &CancellationFlag,
+    watch: &Watch<'_>,
 ) -> Result<Vec<Ready>, Failure> {
     let config = &res.config;
     let declared = config.asset(job.asset);
@@ -290,7 +311,7 @@ fn compute_piece(
                     out.take(job.slots[at].partition.day(), rows.clone())?;
                 }
             }
-            return out.finish(&BTreeMap::new(), &BTreeMap::new());
+            return out.finish(&BTreeMap::new(), &BTreeMap::new(), &|_| Outcome::Complete);
         }
         Body::Source { .. } => return Err(Failure::plain("posts are captured, not computed")),
         Body::Sql { file } => (Maker::Sql(file), file.text.as_str()),
@@ -329,6 +350,16 @@ fn compute_piece(
         schema,
         keep_dropped: false,
     };
+    let feedback = match (&maker, &declared.body) {
+        (Maker::Feedback, Body::Enrich(enrich)) if enrich.provider != Provider::Embedded => {
+            let mut posts = |take: Take<'_>| {
+                let ran = res.engine.run(&query, take, &|p| (watch.progress)(p), watch.cancel);
+                ran.map(|_| ()).map_err(engine_failure)
+            };
+            Feedback::ask(res, job, enrich, &mut posts, watch)?
+        }
+        _ => Feedback::embedded(),
+    };
     let mut failure = None;
     let ran = res.engine.run(
         &query,
@@ -337,8 +368,9 @@ fn compute_piece(
                 Maker::Sql(_) => batch,
                 Maker::Signals => crate::enrich::signals(&res.embedded, &batch)
                     .map_err(|e| EngineError::Other(e.to_string()))?,
-                Maker::Feedback => crate::enrich::feedback(&res.embedded, &batch)
-                    .map_err(|e| EngineError::Other(e.to_string()))?,
+                Maker::Feedback => {
+                    feedback.rows(res, day, &batch).map_err(|e| EngineError::Other(e.to_string()))?
+                }
             };
             let batch = match day.and_then(|day| said.get(&day)) {
                 Some(labels) => crate::enrich::overlay(&res.embedded, &batch, labels)
@@ -350,14 +382,14 @@ fn compute_piece(
                 EngineError::Other("the rows could not be staged".into())
             })
         },
-        &|p| progress(p),
-        cancel,
+        &|p| (watch.progress)(p),
+        watch.cancel,
     );
     let stats = match ran {
         Ok(stats) => stats,
         Err(error) => return Err(failure.unwrap_or_else(|| engine_failure(error))),
     };
-    out.finish(&rows_in, &stats.dropped)
+    out.finish(&rows_in, &stats.dropped, &|day| feedback.outcome(day))
 }
 
 /// What people said of the posts of each day that has a label.
@@ -553,6 +585,7 @@ impl<'a> Outputs<'a> {
         mut self,
         rows_in: &BTreeMap<usize, u64>,
         dropped: &BTreeMap<(Option<Day>, String), u64>,
+        outcome: &dyn Fn(Option<Day>) -> Outcome,
     ) -> Result<Vec<Ready>, Failure> {
         self.end()?;
         let days = self.days.clone();
@@ -575,6 +608,7 @@ impl<'a> Outputs<'a> {
                 *reasons.entry(*at).or_default().entry(reason.clone()).or_default() += n;
             }
         }
+        let by_place: BTreeMap<usize, Option<Day>> = days.iter().map(|(day, at)| (*at, *day)).collect();
         Ok(self
             .done
             .into_iter()
@@ -584,6 +618,7 @@ impl<'a> Outputs<'a> {
                 checks,
                 rows_in: rows_in.get(&at).copied(),
                 dropped: reasons.remove(&at).unwrap_or_default(),
+                outcome: outcome(by_place.get(&at).copied().flatten()),
             })
             .collect())
     }
@@ -645,7 +680,7 @@ fn publish(
                 fingerprint: slot.fingerprint,
                 inputs: slot.inputs.clone(),
                 checks: one.checks,
-                outcome: Outcome::Complete,
+                outcome: one.outcome,
                 coverage: None,
                 stats,
                 created_ms: job.now_ms,

@@ -22,6 +22,8 @@ pub enum Outcome {
     Budget,
     /// A batch has not been answered yet.
     Pending,
+    /// A provider could not be asked.
+    Unreached,
 }
 
 /// The newest materialization of one partition.
