@@ -8,9 +8,16 @@
 
 mod embedded;
 mod lexicon;
+mod redact;
+mod redact_fold;
+mod redact_patterns;
+#[cfg(test)]
+mod redact_tests;
+mod redact_words;
 mod rules;
 mod sentences;
 mod tables;
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
+pub use redact::{Placeholder, REDACTION_VERSION, Redacted, redact, visible};
 pub use tables::{EnrichError, feedback, feedback_schema, signals, signals_schema};
