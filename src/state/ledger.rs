@@ -233,11 +233,14 @@ fn outcome_number(outcome: Outcome) -> i64 {
         Outcome::Complete => 0,
         Outcome::Budget => 1,
         Outcome::Pending => 2,
+        Outcome::TextRemoved => 3,
     }
 }
 
 fn outcome_back(number: i64) -> Option<Outcome> {
-    [Outcome::Complete, Outcome::Budget, Outcome::Pending].into_iter().find(|o| outcome_number(*o) == number)
+    [Outcome::Complete, Outcome::Budget, Outcome::Pending, Outcome::TextRemoved]
+        .into_iter()
+        .find(|o| outcome_number(*o) == number)
 }
 
 /// Stored code ids → ids of this ledger.
