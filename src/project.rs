@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{Field, SchemaRef};
+
 use crate::classify::{Brands, Taxonomy};
 use crate::config::{self, Body, Choices, Config, Hooks, SqlFacts, TableFacts, Texts, WordFacts};
 use crate::diagnostic::{Problem, Severity, SourceText, TextProblem};
 use crate::engine::{self, Engine, EngineOptions, Grouping, TextTools};
 use crate::enrich::{Embedded, Tables};
 use crate::exec::{self, AssetShape, Clients, FilesCache, Resources, Sight, World, WorldError};
-use crate::graph::{AssetIdx, Partitioning};
+use crate::graph::{AssetIdx, AssetKind, PartitionMapping, Partitioning};
 use crate::lake::{Lake, LakeError};
 use crate::state::{State, StateError};
 
@@ -326,6 +328,7 @@ impl Project {
                             .extend(found.into_iter().map(|p| text.spot.problem_inside(p, at, &text.value)));
                     }
                 }
+                problems.extend(self.text_problems(asset, &schema, &shapes));
                 shapes[asset.i()] = Some(AssetShape { schema, grouping });
             }
         }
@@ -334,6 +337,43 @@ impl Project {
         }
         let shapes: Vec<AssetShape> = shapes.into_iter().flatten().collect();
         if shapes.len() == graph.len() { Ok((shapes, problems)) } else { Err(problems) }
+    }
+
+    /// What `retain_text` would do to a table whose columns are known by now.
+    fn text_problems(
+        &self,
+        asset: AssetIdx,
+        schema: &SchemaRef,
+        shapes: &[Option<AssetShape>],
+    ) -> Vec<Problem> {
+        let graph = &self.config.graph;
+        if graph.asset(asset).kind == AssetKind::Source {
+            return Vec::new();
+        }
+        let columns = |schema: &SchemaRef| -> Vec<(String, String)> {
+            let canonical = crate::lake::canonical_schema(schema).unwrap_or_else(|_| schema.clone());
+            let named = |f: &Arc<Field>| (f.name().clone(), crate::lake::type_text(f.data_type()));
+            canonical.fields().iter().map(named).collect()
+        };
+        let texts = |up: AssetIdx| {
+            let declared = self.config.asset(up);
+            shapes[up.i()].as_ref().is_some_and(|shape| {
+                columns(&shape.schema).iter().any(|(c, kind)| config::holds_text(Some(declared), c, kind))
+            })
+        };
+        let reads: Vec<config::TextWindow<'_>> = graph
+            .upstream(asset)
+            .iter()
+            .filter_map(|(up, mapping)| match mapping {
+                PartitionMapping::Trailing { days } => Some(config::TextWindow {
+                    asset: graph.key(*up),
+                    days_before: *days,
+                    texts: graph.asset(*up).kind == AssetKind::Source || texts(*up),
+                }),
+                _ => None,
+            })
+            .collect();
+        config::text_problems(&self.config.privacy, self.config.asset(asset), &columns(schema), &reads)
     }
 
     /// Whether an enrich asset makes the table of general feedback (the other makes signals).

@@ -15,7 +15,7 @@ use crate::graph::{
 use crate::output::terminal::{self, Format, err};
 use crate::output::{problems, sanitize};
 use crate::project::{self, Project, ProjectError};
-use crate::state::State;
+use crate::state::{RunLife, RunRow, State};
 
 use super::args::{Cli, Command, Days, Global, Runs};
 
@@ -237,6 +237,9 @@ impl Statuses {
                 }
             }
         }
+        for kept in all.kept.iter().filter(|kept| kept.why == Staleness::Missing) {
+            words[kept.asset.i()][kept.slot] = "lost";
+        }
         let failed = failures(graph, state, lake)?;
         Ok(Self { words, failed })
     }
@@ -295,6 +298,12 @@ pub fn failures(
         }
     }
     Ok(failed)
+}
+
+/// The number of a run that is at work now, if one is.
+pub fn at_work(project: &Project, state: &State) -> Result<Option<i64>, CliError> {
+    let live = |row: &RunRow| matches!(project.life(row), RunLife::Running | RunLife::Canceling);
+    Ok(state.runs(50, None)?.iter().find(|row| live(row)).map(|row| row.id.0))
 }
 
 struct NoStatus;

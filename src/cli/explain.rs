@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::exec::{Coverage, Reading, World};
 use crate::graph::{
-    AssetGraph, AssetIdx, AssetKind, AssetPartition, DataVersion, PartitionKey, Partitioning, Plan, Staleness,
+    AssetGraph, AssetIdx, AssetKind, AssetPartition, DataVersion, KeptStep, PartitionKey, Partitioning, Plan,
+    Staleness,
 };
 use crate::lake::{Lake, Manifest};
 use crate::output::terminal::{self, bold, dim, green, red, yellow};
@@ -72,6 +73,9 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
         out.push_str(&describe(&manifest));
     }
     out.push_str(&coverage(&reached));
+    if partition.day().is_some_and(|day| world.texts.days.contains(&day)) {
+        out.push_str("the texts of this day were removed (retain_text)\n");
+    }
     terminal::out(&out);
     Ok(0)
 }
@@ -145,6 +149,10 @@ fn describe(m: &Manifest) -> String {
 impl Teller<'_> {
     /// One word and the reasons of a partition.
     fn state(&self, asset: AssetIdx, slot: usize) -> (String, String) {
+        if let Some(kept) = self.kept(asset, slot) {
+            let word = if kept.why == Staleness::Missing { red("lost") } else { green("kept") };
+            return (word, why::kept(self.graph, kept));
+        }
         match self.plan.get(&(asset, slot)) {
             None if self.world.ledger.at(asset, slot).is_some() => {
                 let at = self.world.ledger.at(asset, slot).map(|e| text::moment(e.at_ms)).unwrap_or_default();
@@ -162,6 +170,11 @@ impl Teller<'_> {
                 (word, why)
             }
         }
+    }
+
+    /// What is not made though it would have to be.
+    fn kept(&self, asset: AssetIdx, slot: usize) -> Option<&KeptStep> {
+        self.steps.kept.iter().find(|kept| kept.asset == asset && kept.slot == slot)
     }
 
     /// Inputs whose content is not what the partition was made from.
@@ -275,11 +288,15 @@ impl Teller<'_> {
             }
         }
         let entry = self.world.ledger.at(asset, slot);
+        let partition = self.graph.partition(asset, slot);
         Ok(serde_json::json!({
             "asset": self.graph.key(asset),
-            "partition": self.graph.partition(asset, slot),
+            "partition": partition,
             "staleness": step.map_or(if entry.is_some() { "fresh" } else { "missing" }, |s| s.why.as_str()),
-            "reason": step.map(|s| why::reason(self.graph, s, self.world.is_gone(asset, slot))),
+            "reason": step
+                .map(|s| why::reason(self.graph, s, self.world.is_gone(asset, slot)))
+                .or_else(|| self.kept(asset, slot).map(|kept| why::kept(self.graph, kept))),
+            "texts_removed": partition.day().is_some_and(|day| self.world.texts.days.contains(&day)),
             "changed_inputs": self.changed(asset, slot)?,
             "data_version": entry.map(|e| e.data),
             "generation": entry.map(|e| e.generation.get()),

@@ -12,6 +12,7 @@ use crate::state::{Keep, State, StepFilter};
 
 use super::args::{Gc, Global, Prune, StateCommand};
 use super::common::{self, CliError, Exit};
+use super::retain;
 
 /// Deletes versions that nothing names any more.
 pub fn gc(global: &Global, args: &Gc) -> Exit {
@@ -21,6 +22,13 @@ pub fn gc(global: &Global, args: &Gc) -> Exit {
         terminal::out("There is no lake yet.\n");
         return Ok(0);
     };
+    // What is over goes first: its older versions are among what is collected.
+    let state = project.state_if_any()?;
+    let mut world = project.world(Some(&lake), state.as_ref(), false, false)?;
+    let texts = world.due_texts().days.len() as u64;
+    if !args.dry_run {
+        retain::remove_due(global, &project, &lake, state.as_ref(), &mut world)?;
+    }
     let options = GcOptions {
         now_ms: now_ms(),
         retention_ms: project.config.lake.version_retention_ms,
@@ -41,10 +49,13 @@ pub fn gc(global: &Global, args: &Gc) -> Exit {
             global.format,
             &serde_json::json!({
                 "dry_run": args.dry_run, "files": files, "bytes": bytes, "list": list,
-                "records": tidied.observations + tidied.requests,
+                "records": tidied.observations + tidied.requests, "texts": texts,
             }),
         )?;
         return Ok(0);
+    }
+    if args.dry_run && texts > 0 {
+        terminal::out(&format!("Would remove the texts of {} (retain_text)\n", text::plural(texts, "day")));
     }
     if args.dry_run {
         for doomed in doomed.iter().take(50) {

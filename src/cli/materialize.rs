@@ -14,6 +14,7 @@ use crate::run_view::{RunView, capture_lane};
 use super::args::{Days, Global, Materialize};
 use super::argv;
 use super::common::{self, CliError, Exit};
+use super::retain::{self, Removal};
 
 /// A selection as partitions, and the plan for them.
 pub struct Planned {
@@ -174,18 +175,26 @@ pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
     let stage = Stage::new()?;
     let lake = Arc::new(project.lake()?);
     let state = project.state()?;
-    let mut planned = planned(project, asked, Some(&lake), Some(&state), true)?;
+    let mut plan = planned(project, asked, Some(&lake), Some(&state), true)?;
+    let removed = retain::remove_due(global, project, &lake, Some(&state), &mut plan.world)?;
+    if removed == Removal::Done {
+        plan = planned(project, asked, Some(&lake), Some(&state), true)?;
+    }
+    let mut planned = plan;
     planned.world.settle_touched(&lake, exec::now_ms())?;
     for note in &planned.world.notes {
         if !global.quiet {
             err(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
         }
     }
-    if planned.plan.is_empty() {
+    retain::tell_kept(global, project, &planned.plan, asked.force)?;
+    let code = if planned.plan.is_empty() {
         planned.world.remember(&state, lake.id())?;
-        return nothing_to_do(global, &planned.plan);
-    }
-    execute(global, project, lake, &state, &mut planned, &asked.options, stage)
+        nothing_to_do(global, &planned.plan)?
+    } else {
+        execute(global, project, lake, &state, &mut planned, &asked.options, stage)?
+    };
+    Ok(if removed == Removal::Failed && code == 0 { 3 } else { code })
 }
 
 /// Where a run takes place: threads, and an ear for signals from before it is planned until

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::exec::World;
-use crate::graph::{AssetGraph, Plan};
+use crate::graph::{AssetGraph, Cause, KeptStep, Plan, Staleness};
 use crate::output::terminal::{self, bold, dim, yellow};
-use crate::output::why::reason;
+use crate::output::why::{kept as kept_reason, reason};
 use crate::output::{sanitize, text};
 
 use super::args::{Global, Materialize};
@@ -34,6 +34,7 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
         out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
     }
     if plan.is_empty() {
+        out.push_str(&kept(graph, &plan));
         out.push_str(&format!("Nothing to do: {} fresh\n", text::plural(plan.fresh as u64, "partition")));
         terminal::out(&out);
         return Ok(0);
@@ -80,6 +81,7 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
         out.push_str(&format!("{} {key}{place}: {why}\n", bold("make   ")));
         at = end;
     }
+    out.push_str(&kept(graph, &plan));
     out.push_str(&format!(
         "\n{} to do ({}), {} fresh\n",
         text::plural((plan.steps.len() + plan.captures.len()) as u64, "step"),
@@ -88,6 +90,36 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
     ));
     terminal::out(&out);
     Ok(0)
+}
+
+/// What stays as it is: runs of neighbours with the same reason share a line. That an input has
+/// lost its texts, too, is no news of any of them.
+fn kept(graph: &AssetGraph, plan: &Plan) -> String {
+    let quiet = |why: &Staleness| *why == Staleness::Stale(vec![Cause::InputsChanged]);
+    let told: Vec<&KeptStep> = plan.kept.iter().filter(|step| !quiet(&step.why)).collect();
+    let mut out = String::new();
+    let mut at = 0;
+    while let Some(first) = told.get(at) {
+        let why = kept_reason(graph, first);
+        let same = |i: usize, step: &KeptStep| {
+            step.asset == first.asset && step.slot == first.slot + i && kept_reason(graph, step) == why
+        };
+        let n = told[at..].iter().enumerate().take_while(|(i, step)| same(*i, step)).count();
+        let last = told[at + n - 1];
+        let (a, b) = (graph.partition(first.asset, first.slot), graph.partition(last.asset, last.slot));
+        let place = match n {
+            1 => format!("[{a}]"),
+            n => format!("[{a} … {b}] {}", dim(&format!("{} days", text::count(n as u64)))),
+        };
+        out.push_str(&format!("{} {}{place}: {why}\n", bold("keep   "), graph.key(first.asset)));
+        at += n;
+    }
+    let rest = plan.kept.len() - told.len();
+    if rest > 0 {
+        let rest = text::plural(rest as u64, "partition");
+        out.push_str(&dim(&format!("{rest} of days without texts (retain_text) stay as they are\n")));
+    }
+    out
 }
 
 fn by_asset(graph: &AssetGraph, plan: &Plan) -> String {
@@ -135,6 +167,12 @@ fn as_json(graph: &AssetGraph, plan: &Plan, world: &World) -> serde_json::Value 
     serde_json::json!({
         "captures": captures,
         "steps": steps,
+        "kept": plan.kept.iter().map(|k| serde_json::json!({
+            "asset": graph.key(k.asset),
+            "partition": graph.partition(k.asset, k.slot),
+            "staleness": k.why.as_str(),
+            "reason": kept_reason(graph, k),
+        })).collect::<Vec<_>>(),
         "fresh": plan.fresh,
         "selected": plan.selected,
         "notes": world.notes,

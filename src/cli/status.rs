@@ -21,19 +21,20 @@ pub fn run(global: &Global, args: &Status) -> Exit {
 
     let mut rows = Vec::new();
     let mut list = Vec::new();
-    let mut behind = 0u64;
+    let (mut behind, mut beyond) = (0u64, 0u64);
     for (idx, asset) in graph.iter() {
         if !selected.has_asset(idx) {
             continue;
         }
-        let (mut fresh, mut stale, mut missing, mut awaits, mut failed, mut held) =
-            (0u64, 0u64, 0u64, 0u64, 0u64, 0u64);
+        let (mut fresh, mut stale, mut missing, mut awaits, mut failed, mut held, mut lost) =
+            (0u64, 0u64, 0u64, 0u64, 0u64, 0u64, 0u64);
         let mut newest = None;
         for slot in selected.slots_of(idx) {
             match statuses.word(idx, slot) {
                 "fresh" => fresh += 1,
                 "missing" => missing += 1,
                 "awaits_capture" => awaits += 1,
+                "lost" => lost += 1,
                 _ => stale += 1,
             }
             failed += u64::from(statuses.failed(idx, slot));
@@ -43,6 +44,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
             }
         }
         behind += stale + missing;
+        beyond += lost;
         let total = graph.slots(idx) as u64;
         let word = if failed > 0 {
             red("failed")
@@ -76,6 +78,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
             "fresh": fresh,
             "stale": stale,
             "missing": missing,
+            "lost": lost,
             "awaits_capture": awaits,
             "failed": failed,
             "rows": held,
@@ -97,6 +100,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
             "assets": list,
             "sources": standings.iter().map(super::source::coverage_json).collect::<Vec<_>>(),
             "latest_run": latest,
+            "texts_removed": world.texts.days.len(),
             "notes": world.notes,
         });
         common::print_json(global.format, &value)?;
@@ -130,6 +134,14 @@ pub fn run(global: &Global, args: &Status) -> Exit {
     out.push_str(&super::source::coverage_lines(&project.config, &standings));
     for note in &world.notes {
         out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
+    }
+    if let (Some(first), Some(last)) = (world.texts.days.first(), world.texts.days.last()) {
+        let days = text::plural(world.texts.days.len() as u64, "day");
+        let lost = match beyond {
+            0 => String::new(),
+            n => format!("; {} cannot be made any more", text::plural(n, "partition")),
+        };
+        out.push_str(&format!("Texts of {days} ({first} … {last}) were removed (retain_text){lost}\n"));
     }
     if let Some(run) = latest {
         let life = super::steer::life(&run, &project);

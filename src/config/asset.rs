@@ -26,6 +26,7 @@ pub(super) struct AssetDraft {
     pub row_key: Vec<Located<String>>,
     pub checks: Vec<CheckConfig>,
     pub columns: Vec<(String, String)>,
+    pub text_columns: Option<Vec<Located<String>>>,
     pub retries: Option<u32>,
     pub timeout_ms: Option<i64>,
     pub sources: Vec<Located<String>>,
@@ -53,10 +54,11 @@ const LAYERS: [(&str, Layer); 3] =
     [("bronze", Layer::Bronze), ("silver", Layer::Silver), ("gold", Layer::Gold)];
 
 /// Keys that belong to some kinds only.
-const SOME_KINDS: [(&str, &[AssetKind]); 6] = [
+const SOME_KINDS: [(&str, &[AssetKind]); 7] = [
     ("sources", &[AssetKind::Source]),
     ("deps", &[AssetKind::Sql, AssetKind::Enrich]),
     ("key", &[AssetKind::Sql, AssetKind::Enrich]),
+    ("text_columns", &[AssetKind::Sql, AssetKind::Enrich]),
     ("provider", &[AssetKind::Enrich]),
     ("where", &[AssetKind::Enrich]),
     ("relabel", &[AssetKind::Enrich]),
@@ -105,6 +107,7 @@ fn asset(mut f: Fields<'_>, key: Option<AssetKey>, spot: Spot) -> Option<AssetDr
 
     let has = |kind: Option<AssetKind>, of: &[AssetKind]| kind.is_none_or(|k| of.contains(&k));
     let (mut sources, mut deps, mut row_key) = (Vec::new(), Vec::new(), Vec::new());
+    let mut text_columns = None;
     let (mut provider, mut filter, mut relabel) = (None, Vec::new(), Relabel::New);
     if has(kind, &[AssetKind::Source]) {
         sources = f.some_texts("sources").unwrap_or_default();
@@ -112,6 +115,7 @@ fn asset(mut f: Fields<'_>, key: Option<AssetKey>, spot: Spot) -> Option<AssetDr
     if has(kind, &[AssetKind::Sql, AssetKind::Enrich]) {
         deps = self::deps(&mut f);
         row_key = self::row_key(&mut f);
+        text_columns = f.texts("text_columns");
     }
     if has(kind, &[AssetKind::Enrich]) {
         provider = f.choice("provider", &PROVIDERS);
@@ -154,6 +158,7 @@ fn asset(mut f: Fields<'_>, key: Option<AssetKey>, spot: Spot) -> Option<AssetDr
         row_key,
         checks,
         columns,
+        text_columns,
         retries,
         timeout_ms,
         sources,
@@ -182,6 +187,7 @@ fn foreign(key: &str, kind: Option<AssetKind>) -> Option<TextProblem> {
     let why = match (key, kind) {
         ("deps", _) => "a source asset reads its `sources`, no tables",
         ("key", _) => "a post is identified by its platform and id; leave it out",
+        ("text_columns", _) => "captured posts always lose all their texts; leave it out",
         ("sources", _) => "name the source asset in `deps` instead",
         _ => "leave it out, or change the kind",
     };

@@ -21,6 +21,7 @@ mod settings;
 mod source;
 mod source_net;
 mod spot;
+mod texts;
 mod tree;
 mod units;
 
@@ -32,6 +33,7 @@ pub use model_asset::*;
 pub use model_source::*;
 pub use parse::{Choices, Parsed, Texts, parse};
 pub use spot::{Located, Spot};
+pub use texts::{TEXT_COLUMNS, Window as TextWindow, holds_text, text_problems};
 
 #[cfg(test)]
 mod tests;

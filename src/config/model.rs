@@ -130,6 +130,21 @@ pub enum AuthorPolicy {
     Keep,
 }
 
+impl std::fmt::Display for Retention {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Retention::Months(n) => write!(f, "{n}mo"),
+            Retention::Ms(ms) => match *ms {
+                ms if ms % 86_400_000 == 0 => write!(f, "{}d", ms / 86_400_000),
+                ms if ms % 3_600_000 == 0 => write!(f, "{}h", ms / 3_600_000),
+                ms if ms % 1_000 == 0 => write!(f, "{}s", ms / 1_000),
+                ms => write!(f, "{ms}ms"),
+            },
+        }
+    }
+}
+
 /// A length of time after which texts go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Retention {
@@ -146,6 +161,9 @@ pub struct PrivacyConfig {
     pub author: AuthorPolicy,
     /// How long texts stay; `None` = for ever.
     pub retain_text: Option<Retention>,
+    /// How long texts that are older when they are captured stay, in milliseconds, so that tables
+    /// can be made of them.
+    pub retain_new_ms: i64,
 }
 
 /// One `[brands.KEY]`: phrases that make a post this brand's.

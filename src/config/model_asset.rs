@@ -27,6 +27,8 @@ pub struct AssetConfig {
     pub checks: Vec<CheckConfig>,
     /// What its columns mean, in the order written.
     pub columns: Vec<(String, String)>,
+    /// Columns that hold words of posts, where they are not told by their names.
+    pub text_columns: Option<Vec<Located<String>>>,
     /// Its concurrency pool, besides the global one.
     pub pool: Option<String>,
     /// How often a step that failed for a passing reason is tried again.

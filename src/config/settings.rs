@@ -230,8 +230,12 @@ pub(super) fn run(root: &mut Fields<'_>, cores: usize) -> RunConfig {
     run
 }
 
+/// What is captured when it is older than texts may be keeps them for a week.
+const RETAIN_NEW_MS: i64 = 7 * 86_400_000;
+
 pub(super) fn privacy(root: &mut Fields<'_>) -> PrivacyConfig {
-    let mut privacy = PrivacyConfig { author: AuthorPolicy::Drop, retain_text: None };
+    let mut privacy =
+        PrivacyConfig { author: AuthorPolicy::Drop, retain_text: None, retain_new_ms: RETAIN_NEW_MS };
     let Some(mut f) = root.table("privacy") else { return privacy };
     let words = [("drop", 0), ("hash", 1), ("keep", 2)];
     let author = f.choice("author", &words);
@@ -251,6 +255,9 @@ pub(super) fn privacy(root: &mut Fields<'_>) -> PrivacyConfig {
         Length::Ms(ms) => Retention::Ms(ms),
         Length::Months(n) => Retention::Months(n),
     });
+    if let Some(ms) = f.duration("retain_new") {
+        privacy.retain_new_ms = ms;
+    }
     f.finish();
     privacy
 }

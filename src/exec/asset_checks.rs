@@ -7,7 +7,7 @@ use crate::check::{self, PartitionChecks};
 use crate::config::{CheckKind, CheckSeverity};
 use crate::engine::{Input, InputFile, TableData};
 use crate::event::{CheckResult, CheckStatus};
-use crate::graph::{AssetIdx, AssetKey, AssetKind, PartitionKey, PartitionSet, Partitioning};
+use crate::graph::{AssetIdx, AssetKey, AssetKind, Outcome, PartitionKey, PartitionSet, Partitioning};
 use crate::lake::{LakeError, ParquetBatches};
 
 use super::resources::Resources;
@@ -43,7 +43,12 @@ pub fn partition_checks(
         let declared = res.config.asset(asset);
         let mut sums: BTreeMap<String, AssetCheck> = BTreeMap::new();
         for slot in selected.slots_of(asset) {
-            let Some(entry) = world.ledger.at(asset, slot) else { continue };
+            // It was checked while it had its texts; without them a check may say anything.
+            let Some(entry) =
+                world.ledger.at(asset, slot).filter(|entry| entry.outcome != Outcome::TextRemoved)
+            else {
+                continue;
+            };
             let partition = graph.partition(asset, slot);
             let schema = &res.shape(asset).schema;
             let mut results = match PartitionChecks::new(declared, schema, &issue_ids) {

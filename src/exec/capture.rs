@@ -4,7 +4,7 @@
 //! Killed anywhere, the next run reads the window again, finds the same objects and goes on.
 //! Runs on a blocking thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::Progress;
 use crate::event::StepStats;
-use crate::graph::{AssetIdx, CodeVersion, DayRange, Fingerprint, Outcome, PartitionKey, Window};
+use crate::graph::{AssetIdx, CodeVersion, Day, DayRange, Fingerprint, Outcome, PartitionKey, Window};
 use crate::lake::{Commit, CommitError, Content, Manifest, ManifestDraft, NewObject};
 use crate::source::{
     Capture, CaptureContext, Counts, FileRecord, FilesDef, Forgotten, Gone, KnownIndex, Quarantined,
@@ -76,6 +76,8 @@ pub struct CaptureJob {
     pub stream: Option<Stream>,
     /// What must not come back.
     pub forgotten: Arc<Forgotten>,
+    /// Days whose posts keep no text.
+    pub textless: Arc<BTreeSet<Day>>,
     /// Of that, what the source may still hold.
     pub pending: Vec<Tombstone>,
     /// The last record of tombstones.
@@ -134,6 +136,7 @@ pub fn run(
         .ok_or_else(|| failed(format!("there is no source `{}`", job.window.source)))?;
     let mut context = sources::context(&res.config, job.now_ms, Some(&res.temp_dir)).map_err(failed)?;
     context.forgotten = job.forgotten.clone();
+    context.textless = job.textless.clone();
     match &source.kind {
         _ if job.window.id == FORGET => super::forgotten::run(res, job, source, cancel),
         SourceKind::Sample(_) => sample(res, job, source, &context, progress, cancel),
@@ -191,19 +194,23 @@ pub(super) fn commit(
                 });
             }
             let known = job.days.get(day.slot);
+            let partition = graph.partition(job.asset, day.slot);
+            // What is added has no texts; what was there before may have some yet.
+            let textless = partition.day().is_some_and(|day| job.textless.contains(&day))
+                && (known.generation == 0 || known.textless);
             commits.push(Commit {
                 content: Content::Bronze { add, drop: day.drop },
                 manifest: ManifestDraft {
                     asset: key.clone(),
                     source: Some(source.name.clone()),
-                    partition: graph.partition(job.asset, day.slot),
+                    partition,
                     floor: known.floor,
                     based_on: Some(known.floor.max(known.generation)),
                     code: day.code,
                     fingerprint: Fingerprint::of(b""),
                     inputs: Vec::new(),
                     checks: Vec::new(),
-                    outcome: Outcome::Complete,
+                    outcome: if textless { Outcome::TextRemoved } else { Outcome::Complete },
                     coverage: None,
                     stats: StepStats::default(),
                     created_ms: job.now_ms,
@@ -453,6 +460,9 @@ fn sample(
             return Err(Failure::Canceled);
         }
         let Some(slot) = graph.days().slot(day) else { continue };
+        if job.textless.contains(&day) && job.days.get(slot).generation > 0 {
+            continue; // Made anew it would be other posts, or the same with their texts.
+        }
         let mut capture = Capture::new(context, "", KnownIndex::default()).map_err(source_failed)?;
         crate::source::sample_day(&def, day, context, &mut capture).map_err(source_failed)?;
         let output = capture.finish().map_err(source_failed)?;

@@ -150,6 +150,7 @@ pub fn asked_for<'a>(
         why: "asked".into(),
         at_ms: now_ms,
         from_ms: None,
+        thread: false,
     };
     let mut out = Vec::new();
     out.extend(author.map(|(platform, name)| entry(forgotten.author(platform, name), platform, None)));
@@ -246,31 +247,43 @@ pub(super) fn each_record(
 ) -> Result<(), LakeError> {
     for name in lake.list_record_names(kind)? {
         for (number, _) in lake.list_records(kind, &name)? {
-            let bytes = lake.read_record(kind, &name, number)?;
-            let mut changed = false;
-            let mut out = Vec::with_capacity(bytes.len());
-            for line in bytes.split_inclusive(|b| *b == b'\n') {
-                let (text, end) = match line.split_last() {
-                    Some((b'\n', text)) => (text, true),
-                    _ => (line, false),
-                };
-                match change(text) {
-                    None => out.extend_from_slice(line),
-                    Some(other) => {
-                        changed = true;
-                        out.extend_from_slice(&other);
-                        if end && !other.is_empty() {
-                            out.push(b'\n');
-                        }
-                    }
-                }
-            }
-            if changed {
-                lake.replace_record(kind, &name, number, &out)?;
-            }
+            change_record(lake, kind, &name, number, change)?;
         }
     }
     Ok(())
+}
+
+/// The same for one record. Gives how many lines were changed.
+pub(super) fn change_record(
+    lake: &Lake,
+    kind: &str,
+    name: &str,
+    number: u64,
+    change: &mut dyn FnMut(&[u8]) -> Option<Vec<u8>>,
+) -> Result<u64, LakeError> {
+    let bytes = lake.read_record(kind, name, number)?;
+    let mut changed = 0;
+    let mut out = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        let (text, end) = match line.split_last() {
+            Some((b'\n', text)) => (text, true),
+            _ => (line, false),
+        };
+        match change(text) {
+            None => out.extend_from_slice(line),
+            Some(other) => {
+                changed += 1;
+                out.extend_from_slice(&other);
+                if end && !other.is_empty() {
+                    out.push(b'\n');
+                }
+            }
+        }
+    }
+    if changed > 0 {
+        lake.replace_record(kind, name, number, &out)?;
+    }
+    Ok(changed)
 }
 
 /// What no run can make again, because nobody declares it any more or because its day is not one
@@ -333,23 +346,7 @@ pub fn strays(
                     continue;
                 }
                 out.objects += drop.len() as u64;
-                let generation = manifest.generation.get();
-                let draft = ManifestDraft {
-                    asset: asset.clone(),
-                    source: Some(source.clone()),
-                    partition: manifest.partition,
-                    floor: generation,
-                    based_on: Some(generation),
-                    code: manifest.code,
-                    fingerprint: manifest.fingerprint,
-                    inputs: manifest.inputs,
-                    checks: manifest.checks,
-                    outcome: manifest.outcome,
-                    coverage: manifest.coverage,
-                    stats: crate::event::StepStats::default(),
-                    created_ms: now_ms,
-                    run: None,
-                };
+                let draft = ManifestDraft::again(manifest, now_ms);
                 let commit = Commit { content: Content::Bronze { add, drop }, manifest: draft };
                 for done in lake.commit(vec![commit])? {
                     done.map_err(|e| LakeError::Corrupt {

@@ -132,6 +132,7 @@ pub fn tombstones(res: &Resources, job: &CaptureJob, gone: &[Gone]) -> Vec<Tombs
             why: post.why.to_string(),
             at_ms: job.now_ms,
             from_ms: (!post.held).then(|| job.now_ms.saturating_add(GRACE_MS)),
+            thread: post.native_id.starts_with("t3_"),
         });
     }
     out
@@ -224,10 +225,23 @@ pub fn apply(
 /// The places that may hold something of what is gone.
 fn slots(graph: &AssetGraph, job: &CaptureJob, entries: &[Tombstone]) -> BTreeSet<usize> {
     let holds = |slot: &usize| job.days.get(*slot).rows > 0;
+    places(graph.days(), entries, graph.slots(job.asset)).into_iter().filter(holds).collect()
+}
+
+/// The places of days that may hold something of what is gone: of an author every day, of a post
+/// its own, and where it may be the post of a thread those after it, too, because comments hold
+/// its headline.
+fn places(project: DayRange, entries: &[Tombstone], slots: usize) -> BTreeSet<usize> {
     if entries.iter().any(|e| e.day.is_none()) {
-        return (0..graph.slots(job.asset)).filter(holds).collect();
+        return (0..slots).collect();
     }
-    entries.iter().filter_map(|e| graph.days().slot(e.day?)).filter(holds).collect()
+    let mut out: BTreeSet<usize> = entries.iter().filter_map(|e| project.slot(e.day?)).collect();
+    // A thread that began before the project's days may have comments in all of them.
+    let threads = entries.iter().filter(|e| e.thread).filter_map(|e| e.day);
+    if let Some(first) = threads.min().filter(|day| *day <= project.end) {
+        out.extend(project.slot(first.max(project.start)).unwrap_or(0)..slots);
+    }
+    out
 }
 
 /// The window in which a source loses what is gone.
@@ -282,12 +296,8 @@ impl World {
         }
         let project = graph.days();
         let holds = |slot: &usize| self.bronze.at(part.idx, *slot).is_some_and(|e| e.rows > 0);
-        let any = pending.iter().any(|e| e.day.is_none());
-        let slots: Vec<usize> = if any {
-            (0..graph.slots(part.asset)).filter(holds).collect()
-        } else {
-            pending.iter().filter_map(|e| project.slot(e.day?)).filter(holds).collect()
-        };
+        let slots: Vec<usize> =
+            places(project, &pending, graph.slots(part.asset)).into_iter().filter(holds).collect();
         let (first, last) = (*slots.iter().min()?, *slots.iter().max()?);
         Some(Window {
             source: part.source.clone(),

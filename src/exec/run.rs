@@ -15,8 +15,8 @@ use crate::engine::{CancellationFlag, Progress};
 use crate::enrich::Usd;
 use crate::event::{Event, RunState, StepState, StepStats, Target};
 use crate::graph::{
-    AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, PartitionKey, Plan, Staleness,
-    fingerprint, staleness,
+    AssetGraph, AssetIdx, AssetKind, AssetPartition, CaptureReason, Cause, PartitionKey, PartitionSet, Plan,
+    Staleness, fingerprint, lost, staleness,
 };
 use crate::lake::InputVersion;
 use crate::state::{Batch, LeaseOutcome, NewRun, Published, RunId, State, StateError};
@@ -223,6 +223,7 @@ async fn carry_out(
     if options.newest_first {
         schedule = schedule.newest_first();
     }
+    let lost = lost(graph, &world.ledger, &world.seen);
     let mut looper = Loop {
         res: res.clone(),
         state,
@@ -235,6 +236,7 @@ async fn carry_out(
         sender,
         cancel: Arc::default(),
         forced: forced(plan),
+        lost,
         later: HashMap::new(),
         later_captures: HashMap::new(),
         contested: BTreeSet::new(),
@@ -333,6 +335,8 @@ struct Loop<'a> {
     sender: mpsc::UnboundedSender<Message>,
     cancel: Arc<AtomicBool>,
     forced: BTreeSet<(AssetIdx, usize)>,
+    /// What cannot be made any more, which a table without days does without.
+    lost: PartitionSet,
     /// Steps that another run holds, and when to ask again.
     later: HashMap<(AssetIdx, usize), Instant>,
     /// Captures that another run holds up, and when to ask again.
@@ -531,6 +535,7 @@ impl Loop<'_> {
                 .and_then(|m| m.stream(&step.window.id))
                 .cloned(),
             forgotten: self.world.graves.forgotten.clone(),
+            textless: self.world.texts.days.clone(),
             pending: self
                 .res
                 .config
@@ -606,7 +611,9 @@ impl Loop<'_> {
         for slot in slots {
             let missing = self.graph.upstream(asset).iter().find_map(|&(up, mapping)| {
                 let mut range = self.graph.input_slots(asset, slot, up, mapping);
-                range.find(|s| self.world.ledger.at(up, *s).is_none()).map(|s| (up, s))
+                range
+                    .find(|s| self.world.ledger.at(up, *s).is_none() && !self.lost.contains(up, *s))
+                    .map(|s| (up, s))
             });
             match missing {
                 None => good.push(slot),

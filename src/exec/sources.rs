@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::config::{AuthorPolicy, Config, FileFormat as DeclaredFormat, SourceConfig, SourceKind};
-use crate::graph::{AssetKey, CodeVersion, DataVersion, Day};
+use crate::graph::{AssetKey, CodeVersion, DataVersion, Day, Outcome};
 use crate::source::{AuthorRule, CaptureContext, FileFormat, FilesDef, GenericMap, Privacy, SampleDef};
 
 /// What bronze holds of one source on one day.
@@ -23,6 +23,8 @@ pub struct SourceDay {
     pub rows: u64,
     /// When it was published, milliseconds since 1970 UTC.
     pub at_ms: i64,
+    /// Whether no text is left in it.
+    pub textless: bool,
 }
 
 /// What bronze holds of one source, by place of the day.
@@ -45,6 +47,7 @@ impl SourceDays {
         day.floor = day.floor.max(day.generation);
         day.code = Some(manifest.code);
         day.rows = manifest.rows;
+        day.textless = manifest.outcome == Outcome::TextRemoved;
     }
 
     /// The day at a place.
@@ -82,6 +85,7 @@ pub fn context(config: &Config, now_ms: i64, temp_dir: Option<&Path>) -> Result<
         temp_dir: temp_dir.map(Path::to_path_buf),
         // An eighth: two readings at once leave most of the limit to queries.
         forgotten: std::sync::Arc::default(),
+        textless: std::sync::Arc::default(),
         spool_memory: usize::try_from(config.run.memory_limit / 8).unwrap_or(usize::MAX).min(128 << 20),
     })
 }

@@ -14,7 +14,7 @@ use datafusion::arrow::array::RecordBatch;
 use crate::config::{Body, Config, SourceKind, SystemTable};
 use crate::graph::{
     Asset, AssetGraph, AssetIdx, AssetKey, AssetKind, DataVersion, Day, DayRange, Entry, Fingerprint, Layer,
-    Ledger, Observations, PartitionKey, Partitioning, Window,
+    Ledger, Observations, Outcome, PartitionKey, Partitioning, Window,
 };
 use crate::lake::{Lake, LakeError, Listed};
 use crate::source::{Covered, FileRecord, Stream};
@@ -28,6 +28,7 @@ use super::run::published;
 use super::sources::{self, SourceDay, SourceDays};
 use super::step::InputRef;
 use super::system;
+use super::texts::Texts;
 
 /// What is known could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,8 @@ pub struct World {
     pub memory: BTreeMap<String, Memory>,
     /// What must not come back.
     pub graves: Graves,
+    /// Which days have lost their texts.
+    pub texts: Texts,
     new_graves: Vec<(u64, Vec<u8>)>,
     /// What people say of posts.
     pub labels: Labels,
@@ -185,6 +188,7 @@ impl World {
             seen: Observations::default(),
             memory: BTreeMap::new(),
             graves: Graves::default(),
+            texts: Texts::default(),
             new_graves: Vec::new(),
             labels: Labels::default(),
             new_labels: Vec::new(),
@@ -343,6 +347,12 @@ impl World {
     fn read_memory(&mut self, lake: &Lake, lake_id: &str, state: Option<&State>) -> Result<(), WorldError> {
         self.graves = forgotten::graves(lake, state, self.now_ms, &mut self.new_graves)?;
         self.labels = labels::read(lake, state, &mut self.new_labels)?;
+        self.texts = Texts::read(lake)?;
+        let textless = |day| self.texts.days.contains(&day);
+        self.seen.textless = match self.texts.days.is_empty() {
+            true => Vec::new(),
+            false => self.config.graph.days().iter().map(textless).collect(),
+        };
         for part in &self.parts {
             if self.memory.contains_key(&part.source) {
                 continue;
@@ -523,6 +533,7 @@ impl World {
                         data: Some(e.data),
                         rows: e.rows,
                         at_ms: e.at_ms,
+                        textless: e.outcome == Outcome::TextRemoved,
                     },
                 }
             })

@@ -22,6 +22,8 @@ pub enum Outcome {
     Budget,
     /// A batch has not been answered yet.
     Pending,
+    /// Everything, but for the texts that it held: their time was over.
+    TextRemoved,
     /// A provider could not be asked.
     Unreached,
 }
@@ -51,13 +53,15 @@ pub struct Ledger {
     entries: Vec<Vec<Option<Entry>>>,
     codes: Vec<CodeVersion>,
     code_ids: HashMap<CodeVersion, CodeId>,
+    /// Whether any entry ever was one whose texts are removed.
+    emptied: bool,
 }
 
 impl Ledger {
     /// A ledger without entries, with room for every partition of `graph`.
     pub fn new(graph: &AssetGraph) -> Self {
         let entries = graph.indices().map(|a| vec![None; graph.slots(a)]).collect();
-        Self { entries, codes: Vec::new(), code_ids: HashMap::new() }
+        Self { entries, codes: Vec::new(), code_ids: HashMap::new(), emptied: false }
     }
 
     /// The identity of a code version in this ledger.
@@ -90,7 +94,13 @@ impl Ledger {
 
     /// Replaces the entry at a place.
     pub fn set(&mut self, asset: AssetIdx, slot: usize, entry: Option<Entry>) {
+        self.emptied |= entry.is_some_and(|e| e.outcome == Outcome::TextRemoved);
         self.entries[asset.i()][slot] = entry;
+    }
+
+    /// Whether there may be an entry whose texts are removed.
+    pub fn may_be_emptied(&self) -> bool {
+        self.emptied
     }
 
     /// All entries of an asset, by place.

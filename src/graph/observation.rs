@@ -86,4 +86,14 @@ pub struct Observations {
     pub due: BTreeMap<AssetIdx, Vec<Window>>,
     /// For system assets: the version on offer, by place.
     pub offered: HashMap<AssetIdx, Vec<DataVersion>>,
+    /// Days whose posts have lost their texts, by place of the day; shorter than the project's
+    /// days when nothing is known of the rest.
+    pub textless: Vec<bool>,
+}
+
+impl Observations {
+    /// Whether the posts of the day at that place have lost their texts.
+    pub fn is_textless(&self, slot: usize) -> bool {
+        self.textless.get(slot).copied().unwrap_or(false)
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::asset::{AssetIdx, AssetKind, AssetPartition};
 use super::asset_graph::AssetGraph;
+use super::kept::{kept, lost};
 use super::ledger::Ledger;
 use super::observation::{Observations, Window};
 use super::set::PartitionSet;
-use super::staleness::{Cause, Staleness, staleness};
+use super::staleness::{Cause, Staleness, by_record, staleness};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -40,6 +41,17 @@ pub struct PartitionStep {
     pub stale_input: Option<AssetIdx>,
 }
 
+/// A partition that is not made, because texts that it holds or reads were removed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptStep {
+    /// Which asset.
+    pub asset: AssetIdx,
+    /// Its place.
+    pub slot: usize,
+    /// Why it would be made. `Missing`: it cannot be made any more.
+    pub why: Staleness,
+}
+
 /// Steps in the order in which they can run: upstream assets first, days in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
@@ -47,6 +59,8 @@ pub struct Plan {
     pub captures: Vec<CaptureStep>,
     /// What has to be made. Partitions of source assets appear when a capture may change them.
     pub steps: Vec<PartitionStep>,
+    /// What would have to be made, and stays as it is.
+    pub kept: Vec<KeptStep>,
     /// How many selected partitions are fresh.
     pub fresh: usize,
     /// How many partitions were selected.
@@ -97,6 +111,8 @@ pub fn plan(graph: &AssetGraph, ledger: &Ledger, seen: &Observations, request: &
     let mut runs = PartitionSet::empty(graph);
     let mut awaits = PartitionSet::empty(graph);
     let mut left_stale = PartitionSet::empty(graph);
+    let gone = lost(graph, ledger, seen);
+    let stays = kept(graph, ledger, seen, &gone);
 
     for (asset, declared) in graph.iter() {
         let selected = |slot| request.selected.contains(asset, slot);
@@ -104,7 +120,13 @@ pub fn plan(graph: &AssetGraph, ledger: &Ledger, seen: &Observations, request: &
             plan_captures(graph, seen, request, asset, &mut awaits, &mut out);
         }
         for slot in 0..graph.slots(asset) {
-            let mut why = staleness(graph, ledger, seen, asset, slot);
+            let mut why = by_record(graph, ledger, seen, asset, slot);
+            if stays.contains(asset, slot) {
+                if selected(slot) {
+                    keep(&mut out, asset, slot, why, request.force);
+                }
+                continue;
+            }
             if awaits.contains(asset, slot) {
                 // Only source assets are in `awaits` before their own turn.
                 why = Staleness::AwaitsCapture;
@@ -119,8 +141,12 @@ pub fn plan(graph: &AssetGraph, ledger: &Ledger, seen: &Observations, request: &
                     } else if awaits.contains(up, input) {
                         waits_for_capture = true;
                     } else if ledger.at(up, input).is_none() {
-                        // Order-only edges of system assets miss nothing.
-                        if declared.kind != AssetKind::System && missing_input.is_none() {
+                        // Order-only edges of system assets miss nothing, and a table without
+                        // days reads those that there can be.
+                        if declared.kind != AssetKind::System
+                            && missing_input.is_none()
+                            && !gone.contains(up, input)
+                        {
                             let partition = graph.partition(up, input);
                             missing_input = Some(AssetPartition { asset: up, partition });
                         }
@@ -168,6 +194,20 @@ pub fn plan(graph: &AssetGraph, ledger: &Ledger, seen: &Observations, request: &
         }
     }
     out
+}
+
+/// Puts down a partition that stays as it is, with why it would be made.
+fn keep(out: &mut Plan, asset: AssetIdx, slot: usize, mut why: Staleness, force: bool) {
+    match &mut why {
+        Staleness::Fresh if force => why = Staleness::Stale(vec![Cause::Forced]),
+        Staleness::Stale(causes) if force => causes.push(Cause::Forced),
+        Staleness::Fresh => {
+            out.fresh += 1;
+            return;
+        }
+        Staleness::Stale(_) | Staleness::Missing | Staleness::AwaitsCapture => {}
+    }
+    out.kept.push(KeptStep { asset, slot, why });
 }
 
 /// Takes up the windows that can hold a selected day, and marks the days they may change.

@@ -34,6 +34,9 @@ struct Scenario {
     /// It was published incomplete.
     #[serde(default)]
     incomplete: Vec<String>,
+    /// Its texts were removed; of a source asset, those of the day's posts.
+    #[serde(default)]
+    emptied: Vec<String>,
     /// System assets that offer something new.
     #[serde(default)]
     offers: Vec<String>,
@@ -44,6 +47,9 @@ struct Scenario {
     select: Option<Vec<String>>,
     #[serde(default)]
     force: bool,
+    /// What stays as it is, as `asset[day]: reason`.
+    #[serde(default)]
+    kept: Vec<String>,
     /// Every planned step, as `asset[day]: reason`.
     plan: Vec<String>,
 }
@@ -119,7 +125,23 @@ fn name_of(graph: &AssetGraph, asset: AssetIdx, slot: usize) -> String {
     }
 }
 
-fn run(s: &Scenario) -> Vec<String> {
+/// A reason as scenarios write it.
+fn why_of(graph: &AssetGraph, why: &Staleness) -> String {
+    let cause = |c: &Cause| match c {
+        Cause::CodeChanged { .. } => "code".to_string(),
+        Cause::InputsChanged => "inputs".to_string(),
+        Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
+        Cause::Incomplete(_) => "incomplete".to_string(),
+        Cause::Forced => "forced".to_string(),
+    };
+    match why {
+        Staleness::Stale(causes) => causes.iter().map(cause).collect::<Vec<_>>().join(" + "),
+        other => other.as_str().to_string(),
+    }
+}
+
+/// What is planned, and what is kept.
+fn run(s: &Scenario) -> (Vec<String>, Vec<String>) {
     let old = graph_of(s, &[]);
     let graph = graph_of(s, &s.new_code);
     let mut ledger = Ledger::new(&graph);
@@ -163,6 +185,21 @@ fn run(s: &Scenario) -> Vec<String> {
     change(&s.new_content, &mut ledger, &|e| Some(Entry { data: DataVersion::of(b"new"), ..e }));
     change(&s.gone, &mut ledger, &|_| None);
     change(&s.incomplete, &mut ledger, &|e| Some(Entry { outcome: Outcome::Budget, ..e }));
+    for text in &s.emptied {
+        for (a, slot) in places(&graph, text) {
+            if graph.asset(a).kind == AssetKind::Source {
+                seen.textless.resize(graph.slots(a), false);
+                seen.textless[slot] = true;
+            }
+            // Of what was made, other content is left.
+            let left = ledger.at(a, slot).map(|e| Entry {
+                data: DataVersion::of(b"emptied"),
+                outcome: Outcome::TextRemoved,
+                ..*e
+            });
+            ledger.set(a, slot, left);
+        }
+    }
     for text in &s.offers {
         for (a, slot) in places(&graph, text) {
             seen.offered.get_mut(&a).unwrap()[slot] = DataVersion::of(b"new");
@@ -191,20 +228,7 @@ fn run(s: &Scenario) -> Vec<String> {
     let mut out: Vec<String> =
         plan.captures.iter().map(|c| format!("capture {}", graph.key(c.asset))).collect();
     for step in &plan.steps {
-        let why = match &step.why {
-            Staleness::Stale(causes) => causes
-                .iter()
-                .map(|c| match c {
-                    Cause::CodeChanged { .. } => "code".to_string(),
-                    Cause::InputsChanged => "inputs".to_string(),
-                    Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
-                    Cause::Incomplete(_) => "incomplete".to_string(),
-                    Cause::Forced => "forced".to_string(),
-                })
-                .collect::<Vec<_>>()
-                .join(" + "),
-            other => other.as_str().to_string(),
-        };
+        let why = why_of(&graph, &step.why);
         let mut line = format!("{}: {why}", name_of(&graph, step.asset, step.slot));
         if let Some(missing) = step.missing_input {
             let slot = graph.slot(missing).unwrap();
@@ -215,7 +239,8 @@ fn run(s: &Scenario) -> Vec<String> {
         }
         out.push(line);
     }
-    out
+    let kept = |k: &KeptStep| format!("{}: {}", name_of(&graph, k.asset, k.slot), why_of(&graph, &k.why));
+    (out, plan.kept.iter().map(kept).collect())
 }
 
 #[test]
@@ -224,8 +249,9 @@ fn scenarios() {
     let mut wrong = String::new();
     for s in &file.scenario {
         let got = run(s);
-        if got != s.plan {
-            wrong.push_str(&format!("\n== {}\nexpected {:#?}\ngot {got:#?}\n", s.name, s.plan));
+        let expected = (s.plan.clone(), s.kept.clone());
+        if got != expected {
+            wrong.push_str(&format!("\n== {}\nexpected {expected:#?}\ngot {got:#?}\n", s.name));
         }
     }
     assert!(file.scenario.len() >= 15, "scenarios were lost");

@@ -4,6 +4,7 @@
 
 use super::asset::{AssetIdx, AssetKind};
 use super::asset_graph::AssetGraph;
+use super::kept::is_kept;
 use super::ledger::{Ledger, Outcome};
 use super::observation::Observations;
 use super::version::{CodeVersion, Fingerprint};
@@ -93,8 +94,23 @@ pub fn fingerprint(
 }
 
 /// Staleness of one partition by its own record, as things stand now: no capture and no
-/// upstream step is awaited. An executor asks this when a step becomes ready.
+/// upstream step is awaited. An executor asks this when a step becomes ready. What exists and
+/// has to stay as it is, is fresh.
 pub fn staleness(
+    graph: &AssetGraph,
+    ledger: &Ledger,
+    seen: &Observations,
+    asset: AssetIdx,
+    slot: usize,
+) -> Staleness {
+    if ledger.at(asset, slot).is_some() && is_kept(graph, ledger, seen, asset, slot) {
+        return Staleness::Fresh;
+    }
+    by_record(graph, ledger, seen, asset, slot)
+}
+
+/// The same, whether or not it has to stay as it is.
+pub(super) fn by_record(
     graph: &AssetGraph,
     ledger: &Ledger,
     seen: &Observations,
@@ -111,7 +127,7 @@ pub fn staleness(
     if old != new {
         causes.push(Cause::CodeChanged { old, new });
     }
-    if entry.outcome != Outcome::Complete {
+    if !matches!(entry.outcome, Outcome::Complete | Outcome::TextRemoved) {
         causes.push(Cause::Incomplete(entry.outcome));
     }
     if entry.inputs != fingerprint(graph, ledger, seen, asset, slot) {

@@ -97,6 +97,29 @@ pub struct ManifestDraft {
     pub run: Option<i64>,
 }
 
+impl ManifestDraft {
+    /// What a manifest says already, for content that takes the place of its own.
+    pub fn again(manifest: Manifest, now_ms: i64) -> Self {
+        let generation = manifest.generation.get();
+        Self {
+            asset: manifest.asset,
+            source: manifest.source,
+            partition: manifest.partition,
+            floor: generation,
+            based_on: Some(generation),
+            code: manifest.code,
+            fingerprint: manifest.fingerprint,
+            inputs: manifest.inputs,
+            checks: manifest.checks,
+            outcome: manifest.outcome,
+            coverage: manifest.coverage,
+            stats: StepStats { rows_out: None, ..manifest.stats },
+            created_ms: now_ms,
+            run: manifest.run,
+        }
+    }
+}
+
 /// A published partition.
 #[derive(Clone, Debug)]
 pub struct Committed {

@@ -1,7 +1,7 @@
 //! Why a partition is to be made, in words: the one presenter of staleness, for commands and
 //! screens. Pure.
 
-use crate::graph::{AssetGraph, Cause, PartitionStep, Staleness};
+use crate::graph::{AssetGraph, Cause, KeptStep, PartitionStep, Staleness};
 
 /// Why a step is planned. `vanished` says that its partition was published once and that its
 /// manifest is gone, which is another story than never.
@@ -23,6 +23,18 @@ pub fn reason(graph: &AssetGraph, step: &PartitionStep, vanished: bool) -> Strin
         words.push_str(&format!("; runs on a stale {}", graph.key(stale)));
     }
     words
+}
+
+/// Why a partition is not made though it would have to be.
+pub fn kept(graph: &AssetGraph, step: &KeptStep) -> String {
+    match &step.why {
+        Staleness::Stale(causes) => {
+            let causes: Vec<String> = causes.iter().map(|c| cause(graph, c)).collect();
+            format!("{}; texts of this day were removed (retain_text): it stays as it is", causes.join("; "))
+        }
+        _ => "it cannot be made any more: the texts that it would be made from were removed (retain_text)"
+            .into(),
+    }
 }
 
 /// One cause.

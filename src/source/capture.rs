@@ -7,7 +7,7 @@
 //! and a spool that moves to disk. Blocks on disk when it does.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::adapter::{Privacy, Redactor, Reject};
 use super::capture_index::{KnownIndex, PostId, PostMap, Version, post_id, prints};
 use super::capture_spool::{FRAME, FrameAt, Spool, SpoolObject};
 use super::encode::encode_line;
-use super::forgotten::{Forgotten, Remains, strip};
+use super::forgotten::{Forgotten, Remains, strip, strip_texts};
 use super::net::Gone;
 use super::quarantine::{Quarantined, Quarantines, glimpse, tidy};
 use crate::envelope::{Envelope, PostType};
@@ -88,6 +88,8 @@ pub struct CaptureContext {
     pub spool_memory: usize,
     /// What must not come back.
     pub forgotten: Arc<Forgotten>,
+    /// Days whose posts keep no text.
+    pub textless: Arc<BTreeSet<Day>>,
 }
 
 /// The first millisecond of a day in a time zone, and that of the day after it.
@@ -331,6 +333,9 @@ impl Capture {
             None => {
                 self.context.forgotten.cut_thread(e);
             }
+        }
+        if self.context.textless.contains(&day) {
+            strip_texts(e);
         }
         self.counts.records_in += 1;
         let id = post_id(e);

@@ -45,6 +45,7 @@ impl Project {
                 settle_ms: 36 * 3_600_000,
                 temp_dir: None,
                 forgotten: std::sync::Arc::default(),
+                textless: std::sync::Arc::default(),
                 spool_memory: 1 << 20,
             },
             def: FilesDef::new("inbox", "in/**/*.{ndjson,json,csv,zst,gz}", format),

@@ -1,9 +1,10 @@
-//! Posts that must not keep their text: deleted at their site, or forgotten on request.
+//! Posts that must not keep their text: deleted at their site, forgotten on request, or too old.
 //!
 //! Invariant: a tombstone beats every capture, older or newer. Ids are known by keyed hashes
 //! only, so that the list of what is forgotten does not itself remember it. Reads and writes no
-//! file of its own; [`rewrite`] computes for as long as the object is.
+//! file of its own; [`rewrite`] and [`without_texts`] compute for as long as the object is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -43,6 +44,9 @@ pub struct Tombstone {
     /// It counts from then on; `None` from the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<i64>,
+    /// It may be the post of a thread, whose headline comments of later days hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub thread: bool,
 }
 
 impl Tombstone {
@@ -94,9 +98,10 @@ impl Forgotten {
         hex(&self.hash(b'p', platform, native_id))
     }
 
-    /// The print of an author as captures name them, hexadecimal.
+    /// The print of an author as captures name them, hexadecimal. Where names differ by more than
+    /// their case, it is the same for every way to write one.
     pub fn author(&self, platform: &str, author: &str) -> String {
-        hex(&self.hash(b'a', platform, author))
+        hex(&self.hash(b'a', platform, &same_name(platform, author)))
     }
 
     /// Takes an entry in. The one that leaves less wins.
@@ -112,20 +117,24 @@ impl Forgotten {
         self.known.is_empty()
     }
 
-    /// Takes out of a comment what it says of a post that is forgotten for good: its title, its
-    /// id and the address that holds both. Whether there was anything.
+    /// Takes out of a comment what it says of a post that is gone: its title and the address that
+    /// holds it, and of one that is forgotten for good its id as well. Whether there was anything.
     pub(super) fn cut_thread(&self, e: &mut Envelope<'_>) -> bool {
         if self.known.is_empty() || e.post_type != PostType::Comment {
             return false;
         }
         let Some(post) = thread_of(e) else { return false };
-        if self.known.get(&self.hash(b'p', e.platform.as_str(), &post)) != Some(&Remains::Nothing) {
+        let Some(&remains) = self.known.get(&self.hash(b'p', e.platform.as_str(), &post)) else {
             return false;
+        };
+        let held = e.link_title.is_some() || e.url.is_some() || !e.raw.as_str().is_empty();
+        if !held && remains == Remains::Stub {
+            return false; // Its id may stay, and nothing else is left.
         }
         e.link_title = None;
         e.url = None;
         e.raw = "".into();
-        if e.parent_id.as_ref().is_some_and(|p| p.as_str() == post) {
+        if remains == Remains::Nothing && e.parent_id.as_ref().is_some_and(|p| p.as_str() == post) {
             e.parent_id = None;
         }
         true
@@ -138,9 +147,21 @@ impl Forgotten {
         }
         let platform = e.platform.as_str();
         let post = self.known.get(&self.hash(b'p', platform, e.native_id.as_str())).copied();
-        let author =
-            e.author.as_ref().and_then(|a| self.known.get(&self.hash(b'a', platform, a.as_str())).copied());
+        let known = |name: &str| self.known.get(&self.hash(b'a', platform, name)).copied();
+        // As it is written, too: that is how it was buried before case meant nothing.
+        let author = e.author.as_ref().and_then(|a| {
+            let name = a.as_str();
+            known(name).max(known(&same_name(platform, name)))
+        });
         post.max(author)
+    }
+}
+
+/// A name as its platform tells people apart: Reddit's names are the same in any case.
+pub fn same_name<'a>(platform: &str, name: &'a str) -> Cow<'a, str> {
+    match platform {
+        "reddit" if name.bytes().any(|b| b.is_ascii_uppercase()) => Cow::Owned(name.to_ascii_lowercase()),
+        _ => Cow::Borrowed(name),
     }
 }
 
@@ -170,6 +191,22 @@ pub(super) fn strip(e: &mut Envelope<'_>) {
     e.deleted = true;
 }
 
+/// Takes away what a post must not keep when its time is over: every word, and who said it. That
+/// it was there, when, where, and its numbers stay.
+pub(super) fn strip_texts(e: &mut Envelope<'_>) {
+    e.title = None;
+    e.body = None;
+    e.url = None;
+    e.author = None;
+    e.link_title = None;
+    e.raw = "".into();
+}
+
+fn has_texts(e: &Envelope<'_>) -> bool {
+    [&e.title, &e.body, &e.url, &e.author, &e.link_title].into_iter().any(Option::is_some)
+        || !e.raw.as_str().is_empty()
+}
+
 fn is_stripped(e: &Envelope<'_>) -> bool {
     e.deleted
         && e.title.is_none()
@@ -195,6 +232,45 @@ pub enum Rewritten {
 /// # Errors
 /// When the object cannot be read as envelopes.
 pub fn rewrite(object: impl Read, forgotten: &Forgotten) -> io::Result<Rewritten> {
+    change_lines(object, &mut |e| match forgotten.remains(e) {
+        Some(Remains::Nothing) => Change::Remove,
+        Some(Remains::Stub) if e.post_type != PostType::Moved && !is_stripped(e) => {
+            strip(e);
+            Change::Write
+        }
+        _ if forgotten.cut_thread(e) => Change::Write,
+        _ => Change::Keep,
+    })
+}
+
+/// Reads a bronze object and makes the one that takes its place, without any text.
+///
+/// # Errors
+/// When the object cannot be read as envelopes.
+pub fn without_texts(object: impl Read) -> io::Result<Rewritten> {
+    change_lines(object, &mut |e| {
+        if !has_texts(e) {
+            return Change::Keep;
+        }
+        strip_texts(e);
+        Change::Write
+    })
+}
+
+/// What becomes of a line.
+enum Change {
+    /// It stays, byte by byte.
+    Keep,
+    /// It is written as the envelope says now.
+    Write,
+    /// It goes.
+    Remove,
+}
+
+fn change_lines(
+    object: impl Read,
+    change: &mut dyn FnMut(&mut Envelope<'_>) -> Change,
+) -> io::Result<Rewritten> {
     let mut lines = BufReader::with_capacity(128 << 10, zstd::Decoder::new(object)?);
     let mut spool = Spool::new(usize::MAX)?;
     let (mut frames, mut open, mut line) = (Vec::new(), Vec::new(), Vec::new());
@@ -205,21 +281,16 @@ pub fn rewrite(object: impl Read, forgotten: &Forgotten) -> io::Result<Rewritten
             break;
         }
         let mut e: Envelope<'_> = serde_json::from_slice(&line)?;
-        match forgotten.remains(&e) {
-            Some(Remains::Nothing) => {
+        match change(&mut e) {
+            Change::Remove => {
                 changed = true;
                 continue;
             }
-            Some(Remains::Stub) if e.post_type != PostType::Moved && !is_stripped(&e) => {
-                changed = true;
-                strip(&mut e);
-                encode_line(&mut open, &e);
-            }
-            _ if forgotten.cut_thread(&mut e) => {
+            Change::Write => {
                 changed = true;
                 encode_line(&mut open, &e);
             }
-            _ => open.extend_from_slice(&line),
+            Change::Keep => open.extend_from_slice(&line),
         }
         rows += 1;
         if open.len() >= FRAME {
@@ -279,6 +350,7 @@ mod tests {
             why: "deleted".into(),
             at_ms: 0,
             from_ms: None,
+            thread: false,
         }
     }
 
@@ -333,6 +405,73 @@ mod tests {
             "{text}"
         );
         assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Same));
+    }
+
+    #[test]
+    fn comments_on_a_deleted_post_lose_its_title_and_keep_their_place() {
+        let comment: Envelope<'_> = serde_json::from_str(
+            r#"{"platform":"reddit","source":"s","native_id":"t1_c","post_type":"comment","created_at":"2026-11-02T00:00:00.000Z","body":"my own words","url":"https://e.test/comments/a/a_title/c/","parent_id":"t3_a","link_title":"a title","fetched_at":"2026-11-02T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{\"link_id\":\"t3_a\",\"link_title\":\"a title\"}"}"#,
+        )
+        .unwrap();
+        let mut line = Vec::new();
+        encode_line(&mut line, &comment);
+        let packed = zstd::encode_all(line.as_slice(), 1).unwrap();
+        let mut forgotten = Forgotten::new("lake");
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_a"), Remains::Stub));
+        let Rewritten::By(object) = rewrite(packed.as_slice(), &forgotten).unwrap() else {
+            panic!("the post is deleted")
+        };
+        let text = lines(&object);
+        assert!(text.contains("my own words") && text.contains(r#""parent_id":"t3_a""#), "{text}");
+        assert!(!text.contains("a title") && !text.contains("a_title"), "{text}");
+        assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Same), "once is enough");
+        // Forgotten for good later, its id goes as well.
+        forgotten.add(&tombstone(forgotten.post("reddit", "t3_a"), Remains::Nothing));
+        let Rewritten::By(object) = rewrite(object.reader(), &forgotten).unwrap() else {
+            panic!("the post is forgotten")
+        };
+        assert!(!lines(&object).contains("t3_a"));
+    }
+
+    #[test]
+    fn texts_go_and_what_a_post_was_stays() {
+        let whole: Envelope<'_> = serde_json::from_str(
+            r#"{"platform":"reddit","source":"s","native_id":"t3_x","post_type":"post","channel":"pharmacy","created_at":"2026-11-01T00:00:00.000Z","title":"a title","body":"a text","url":"https://e.test/","author":"someone","score":7,"num_comments":3,"link_title":"another","fetched_at":"2026-11-01T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{\"a\":1}"}"#,
+        )
+        .unwrap();
+        let mut bytes = Vec::new();
+        encode_line(&mut bytes, &whole);
+        let packed = zstd::encode_all([bytes, line("t3_y", Some("other"))].concat().as_slice(), 1).unwrap();
+        let Rewritten::By(object) = without_texts(packed.as_slice()).unwrap() else {
+            panic!("both had texts")
+        };
+        assert_eq!(object.rows, 2);
+        let text = lines(&object);
+        for word in ["title\":\"", "a text", "e.test", "someone", "other", "\\\"a"] {
+            assert!(!text.contains(word), "{word} in {text}");
+        }
+        let left: Envelope<'_> = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!((left.score, left.num_comments, left.deleted), (Some(7), Some(3), false));
+        assert_eq!(left.channel.as_ref().map(|c| c.as_str()), Some("pharmacy"));
+        assert!(matches!(without_texts(object.reader()).unwrap(), Rewritten::Same), "once is enough");
+    }
+
+    #[test]
+    fn reddit_knows_a_name_in_any_case() {
+        let mut forgotten = Forgotten::new("lake");
+        forgotten.add(&tombstone(forgotten.author("reddit", "SomeOne"), Remains::Nothing));
+        let packed = |author| zstd::encode_all(line("t3_a", Some(author)).as_slice(), 1).unwrap();
+        for author in ["SomeOne", "someone", "SOMEONE"] {
+            let left = rewrite(packed(author).as_slice(), &forgotten).unwrap();
+            assert!(matches!(left, Rewritten::Gone), "{author}");
+        }
+        assert!(matches!(rewrite(packed("someone_else").as_slice(), &forgotten).unwrap(), Rewritten::Same));
+        // Elsewhere two cases may be two people.
+        assert_ne!(forgotten.author("forum", "SomeOne"), forgotten.author("forum", "someone"));
+        // What was buried as it was written stays buried.
+        let mut before = Forgotten::new("lake");
+        before.add(&tombstone(hex(&before.hash(b'a', "reddit", "SomeOne")), Remains::Nothing));
+        assert!(matches!(rewrite(packed("SomeOne").as_slice(), &before).unwrap(), Rewritten::Gone));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub use files::{Covered, FileFormat, FileRecord, FilesDef, FilesObservation};
 pub use files_capture::{Captured, capture_file};
 pub use files_observe::observe;
 pub use files_read::{content_hash, read_at};
-pub use forgotten::{Forgotten, Remains, Rewritten, Tombstone, rewrite, thread_of};
+pub use forgotten::{Forgotten, Remains, Rewritten, Tombstone, rewrite, same_name, thread_of, without_texts};
 pub use net::{Cursor, Gone, Held, Intake, Learn, Net, Owed, Reach, Reached, Stream, network_version};
 pub use quarantine::{Quarantined, Quarantines, read_quarantine};
 pub use reddit::{RedditComments, RedditDef, is_subreddit_name, read_reddit};

@@ -112,6 +112,7 @@ impl Bench {
                 settle_ms: 36 * 3_600_000,
                 temp_dir: None,
                 forgotten: std::sync::Arc::default(),
+                textless: std::sync::Arc::default(),
                 spool_memory: 1 << 20,
             },
             held: Vec::new(),

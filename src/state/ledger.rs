@@ -233,14 +233,14 @@ fn outcome_number(outcome: Outcome) -> i64 {
         Outcome::Complete => 0,
         Outcome::Budget => 1,
         Outcome::Pending => 2,
-        Outcome::Unreached => 3,
+        Outcome::TextRemoved => 3,
+        Outcome::Unreached => 4,
     }
 }
 
 fn outcome_back(number: i64) -> Option<Outcome> {
-    [Outcome::Complete, Outcome::Budget, Outcome::Pending, Outcome::Unreached]
-        .into_iter()
-        .find(|o| outcome_number(*o) == number)
+    use Outcome::*;
+    [Complete, Budget, Pending, TextRemoved, Unreached].into_iter().find(|o| outcome_number(*o) == number)
 }
 
 /// Stored code ids → ids of this ledger.

@@ -289,6 +289,9 @@ pub fn world(project: &Project, state: Option<&State>) -> Result<WorldShot, Stri
         };
         shot.why.insert(step.slot, why::reason(graph, step, world.is_gone(step.asset, step.slot)));
     }
+    for kept in &plan.kept {
+        assets[kept.asset.i()].why.insert(kept.slot, why::kept(graph, kept));
+    }
     if let (Some(state), Some(lake)) = (state, &lake) {
         for failure in state.last_failures(lake.id()).map_err(|e| e.to_string())? {
             let Target::Partition { asset, partition } = &failure.target else { continue };

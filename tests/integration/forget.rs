@@ -61,9 +61,8 @@ fn project() -> Project {
     project
 }
 
-/// Files of the project's state in which a word stands, compressed or not, and tables that show
-/// it.
-fn traces(project: &Project, words: &[&str]) -> BTreeSet<String> {
+/// Files of the project's state in which a word stands, compressed or not.
+fn stored(project: &Project, words: &[&str]) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     let root = project.path("state");
     for entry in walkdir::WalkDir::new(&root).into_iter().map(Result::unwrap) {
@@ -83,6 +82,12 @@ fn traces(project: &Project, words: &[&str]) -> BTreeSet<String> {
             }
         }
     }
+    out
+}
+
+/// The same, tables that show a word, and older versions.
+fn traces(project: &Project, words: &[&str]) -> BTreeSet<String> {
+    let mut out = stored(project, words);
     let current: BTreeSet<String> = project.current().into_keys().collect();
     for table in DAILY {
         let rows = Value::Array(project.query(&format!("SELECT * FROM {table}"))).to_string();
@@ -292,6 +297,145 @@ fn a_table_that_cannot_be_made_again_is_told() {
     project.save();
     let done = project.run(&["forget", NATIVE]).expect(3);
     assert!(done.stdout.contains("left: top_issue_posts"), "{}", done.stdout);
+}
+
+#[test]
+fn sources_and_tables_that_nobody_declares_any_more_lose_it_too() {
+    let mut project = project();
+    // Another source takes its place, a table is gone, and the days begin later.
+    project.set("assets.raw_posts.sources", vec!["inbox"]);
+    project.unset("sources.second");
+    project = project.without(&["top_issue_posts"]);
+    project.set("project.start", "2026-08-03");
+    project.save();
+    project.all();
+    let held = |words: &[&str]| {
+        let mut places = stored(&project, words);
+        places.retain(|place| !place.contains("rxpulse.db"));
+        places
+    };
+    let before = held(&TRACES);
+    for place in ["src=second", "src=inbox"] {
+        assert!(before.iter().any(|p| p.contains(place)), "{place}: {before:?}");
+    }
+    let days = |table: &str| {
+        let folder = project.lake().join(table);
+        let names = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        names.collect::<BTreeSet<String>>()
+    };
+    assert!(days("top_issue_posts").contains("dt=2026-08-02"));
+    let told = project.ok(&["forget", NATIVE]);
+    assert!(told.stdout.contains("top_issue_posts[2026-08-02] is not declared any more"), "{}", told.stdout);
+    assert_eq!(stored(&project, &TRACES), BTreeSet::new());
+    assert!(!days("top_issue_posts").contains("dt=2026-08-02"));
+    assert!(days("top_issue_posts").contains("dt=2026-08-01"), "another day is not touched");
+    let left = project.lake().join("raw_posts/src=second/dt=2026-08-02");
+    assert_eq!(std::fs::read_dir(left).unwrap().count(), 1, "what others wrote stays");
+    project.settled();
+}
+
+#[test]
+fn beside_a_run_it_refuses() {
+    let project = project();
+    project.seem_at_work(true);
+    let before = project.manifests();
+    let refused = project.run(&["forget", NATIVE]).expect(1);
+    assert!(
+        refused.stderr.contains("run 1 is at work") && refused.stderr.contains("runs cancel 1"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(project.manifests(), before);
+    project.ok(&["forget", NATIVE, "--dry-run"]);
+    project.seem_at_work(false);
+    project.ok(&["forget", NATIVE]);
+    assert_eq!(traces(&project, &TRACES), BTreeSet::new());
+}
+
+#[test]
+fn a_database_that_another_process_reads_is_told() {
+    let project = project();
+    let reader = rusqlite::Connection::open(project.path("state/rxpulse.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let runs: i64 = reader.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).unwrap();
+    assert!(runs > 0);
+    let told = project.ok(&["forget", NATIVE]);
+    assert!(told.stdout.contains("is open in another process"), "{}", told.stdout);
+    reader.execute_batch("COMMIT").unwrap();
+    drop(reader);
+    // The next to close it writes what is left of it to its place.
+    project.ok(&["forget", NATIVE]);
+    assert_eq!(traces(&project, &TRACES), BTreeSet::new());
+}
+
+#[test]
+fn an_author_is_the_same_in_any_case_where_the_site_says_so() {
+    let mut project = Project::files("2026-08-01", "2026-08-01");
+    project.set("privacy.author", "keep");
+    project.save();
+    let by = |id: &str, author: &str| {
+        post(id, 1, 5, &format!("about {id}")).replace("\"somebody\"", &format!("\"{author}\"")) + "\n"
+    };
+    project.write("in/a.ndjson", by("m1", "SomeOne") + &by("m2", "someone") + &by("n1", "someone_else"));
+    project.all();
+    project.ok(&["forget", "--author", "SOMEONE"]);
+    let ids = || {
+        let rows = project.query("SELECT DISTINCT native_id FROM raw_posts ORDER BY 1");
+        rows.iter().map(|r| text(&r["native_id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(), ["t3_n1"]);
+    project.write("in/b.ndjson", by("m3", "someONE") + &by("n2", "Someone_Else"));
+    project.ok(&["materialize", "--all"]);
+    assert_eq!(ids(), ["t3_n1", "t3_n2"]);
+    project.settled();
+}
+
+#[test]
+fn comments_of_later_days_lose_the_headline_of_a_deleted_post() {
+    let mut project = Project::files("2026-08-01", "2026-08-03");
+    project.set("sources.second.type", "files");
+    project.set("sources.second.glob", "more/*");
+    project.set("sources.second.format", "reddit");
+    project.set("assets.raw_posts.sources", vec!["inbox", "second"]);
+    project.save();
+    let comment = |id: &str, d: u32, parent: &str| {
+        json!({
+            "name": format!("t1_{id}"), "id": id, "link_id": NATIVE, "parent_id": parent, "link_title": TITLE,
+            "permalink": format!("/r/pharmacy/comments/{ID}/quagmire/{id}/"), "body": format!("words of {id}"),
+            "created_utc": at(d, 30), "subreddit": "pharmacy", "author": "another",
+        })
+        .to_string()
+            + "\n"
+    };
+    project.write("in/a.ndjson", format!("{}\n", record(TITLE, false)) + &comment("c1", 3, NATIVE));
+    project.write("more/b.ndjson", posts("b", 1..=3, 2) + &comment("c2", 2, "t1_c1"));
+    project.all();
+    let held = ["Quagmire", "quagmire"];
+    assert!(stored(&project, &held).iter().filter(|p| p.contains("raw_posts/")).count() >= 3);
+    let mut gone = record("[deleted by user]", true);
+    gone["selftext"] = json!("[deleted]");
+    gone["author"] = json!("[deleted]");
+    project.write_at("in/a.ndjson", format!("{gone}\n") + &comment("c1", 3, NATIVE), 60);
+    project.ok(&["materialize", "--all"]);
+    project.ok(&["materialize", "--all"]);
+    let mut left = stored(&project, &held);
+    // Replaced versions wait for their retention.
+    let current = project.current();
+    left.retain(|p| {
+        p.split(" in ").last().is_some_and(|p| current.contains_key(p.trim_start_matches("lake/")))
+    });
+    assert_eq!(left, BTreeSet::new());
+    let rows = project.query(
+        "SELECT body, parent_id, link_title, url FROM raw_posts WHERE post_type = 'comment' ORDER BY 1",
+    );
+    assert_eq!(
+        rows,
+        [
+            json!({ "body": "words of c1", "parent_id": NATIVE, "link_title": null, "url": null }),
+            json!({ "body": "words of c2", "parent_id": "t1_c1", "link_title": null, "url": null }),
+        ]
+    );
+    project.settled();
 }
 
 #[test]

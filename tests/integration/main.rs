@@ -27,6 +27,7 @@ mod pty;
 mod purity;
 mod real_data;
 mod reddit;
+mod retain;
 mod sample;
 mod signals;
 mod source_pages;
