@@ -9,6 +9,7 @@
 mod embedded;
 mod lexicon;
 mod redact;
+mod redact_checks;
 mod redact_fold;
 mod redact_patterns;
 #[cfg(test)]
