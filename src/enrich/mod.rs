@@ -25,6 +25,7 @@ mod overlay;
 mod prompt;
 mod provider;
 mod redact;
+mod redact_checks;
 mod redact_fold;
 mod redact_patterns;
 #[cfg(test)]

@@ -9,8 +9,9 @@
 
 use std::ops::Range;
 
+use super::redact_checks::{self as checks, Hit};
 use super::redact_fold::{Shadow, TAKEN};
-use super::redact_patterns::{self as patterns, Hit, Rule};
+use super::redact_patterns::{self as patterns, Rule};
 
 pub use super::redact_fold::visible;
 
@@ -159,17 +160,16 @@ pub(super) fn find(seen: &str) -> Vec<(Range<usize>, Placeholder)> {
         // Cannot happen to patterns that are tested; if it does, nothing leaves.
         return everything();
     };
-    let has = patterns::contents(&shadow.bytes);
-    if patterns.rules.iter().all(|rule| !has.contains(rule.needs)) {
-        return Vec::new();
+    let placeholders: Vec<_> =
+        patterns.placeholder.find_iter(&shadow.bytes).map(|found| found.range()).collect();
+    for range in placeholders {
+        shadow.bytes[range].fill(TAKEN);
     }
-    for found in patterns.placeholder.find_iter(&shadow.bytes.clone()) {
-        shadow.bytes[found.range()].fill(TAKEN);
-    }
+    let rules = patterns.in_question(&shadow.bytes);
     let mut all: Vec<(Range<usize>, Placeholder)> = Vec::new();
     for _ in 0..ROUNDS {
         let before = all.len();
-        for rule in patterns.rules.iter().filter(|rule| has.contains(rule.needs)) {
+        for rule in &rules {
             apply(rule, &mut shadow.bytes, &mut all);
         }
         if all.len() == before {
@@ -183,7 +183,7 @@ pub(super) fn find(seen: &str) -> Vec<(Range<usize>, Placeholder)> {
 }
 
 /// Takes out what one rule finds.
-fn apply(rule: &Rule, shadow: &mut [u8], all: &mut Vec<(Range<usize>, Placeholder)>) {
+pub(super) fn apply(rule: &Rule, shadow: &mut [u8], all: &mut Vec<(Range<usize>, Placeholder)>) {
     let mut at = 0;
     let mut nothing = 0;
     while at < shadow.len() {
@@ -199,7 +199,7 @@ fn apply(rule: &Rule, shadow: &mut [u8], all: &mut Vec<(Range<usize>, Placeholde
             }
             _ => {
                 nothing += 1;
-                at = if nothing < SECOND_LOOKS { patterns::next_word(shadow, &whole) } else { whole.end };
+                at = if nothing < SECOND_LOOKS { checks::next_word(shadow, &whole) } else { whole.end };
             }
         }
     }

@@ -8,12 +8,15 @@ use std::ops::Range;
 use proptest::prelude::*;
 use regex::Regex;
 
-use super::redact::{Placeholder, find, redact, visible};
+use super::redact::{Placeholder, apply, find, redact, visible};
+use super::redact_fold::Shadow;
+use super::redact_patterns::{Rule, compiled};
 
 #[derive(serde::Deserialize)]
 struct Corpus {
     changed: Vec<String>,
     kept: Vec<String>,
+    fresh: Vec<String>,
 }
 
 fn corpus() -> Corpus {
@@ -123,6 +126,17 @@ fn the_corpus() {
     }
 }
 
+/// Texts that the rules were not tuned to: the honest number, and a floor under it.
+#[test]
+fn the_fresh_part_of_the_corpus() {
+    let fresh = corpus().fresh;
+    assert!(fresh.len() >= 40);
+    let (kinds, all, wrong) = score(&fresh);
+    let table = table(&kinds, all);
+    eprintln!("{table}{wrong}");
+    assert!(all.recall() >= 0.85 && all.precision() >= 0.9, "{table}{wrong}");
+}
+
 #[test]
 fn texts_without_personal_data_stay() {
     for text in corpus().kept {
@@ -194,8 +208,102 @@ proptest! {
     }
 
     #[test]
+    fn hints_hold_no_rule_back_anywhere(text in pieces()) {
+        prop_assert_eq!(rules_held_back(&text), None, "{:?}", text);
+    }
+
+    #[test]
     fn any_string_at_all(text in any::<String>()) {
         let once = redact(&text);
         prop_assert_eq!(redact(&once.text).text, once.text);
+    }
+}
+
+/// A text of about a megabyte.
+fn megabyte(piece: &str) -> String {
+    piece.repeat((1 << 20) / piece.len())
+}
+
+#[test]
+fn spite_comes_to_an_end() {
+    for piece in [
+        "a@a.",
+        "1 ",
+        "555-",
+        "a.",
+        "@a",
+        "[",
+        "[EMAIL",
+        "A ",
+        "Aa Aa ",
+        "Jane ",
+        "my name is ",
+        "Dr. ",
+        "1 Main ",
+        "1 main ",
+        "Jan 1, ",
+        "five ",
+        "at dot ",
+        "a at ",
+        "http://",
+        "www.",
+        "a/",
+        "u/",
+        "::",
+        "1:",
+        "order # ",
+        "rx#",
+        "ssn ",
+        "(555) ",
+        "+1",
+        "0-",
+        "\n- ",
+        "\u{200B}",
+        "\u{301}",
+        "５",
+        "é",
+        "Thanks,\n",
+        "@ab",
+    ] {
+        let once = redact(&piece.repeat((1 << 15) / piece.len()));
+        assert!(redact(&once.text).text == once.text, "{piece:?}");
+    }
+    for piece in ["a@", "1-1-1-"] {
+        let text = megabyte(piece);
+        assert!(redact(&text).text == text, "{piece:?}");
+    }
+    let brackets = format!("http://a{}", megabyte(")"));
+    assert!(redact(&brackets).text.starts_with("[URL])))"));
+    let mut text = megabyte("a");
+    text.push_str("@example.com");
+    assert_eq!(redact(&text).text, "[EMAIL]");
+}
+
+#[test]
+fn a_text_that_does_not_come_to_rest_goes_as_a_whole() {
+    assert_eq!(redact("@ab@cd and @ef").text, "[HANDLE][HANDLE] and [HANDLE]");
+    let out = redact("x @ab@cd@ef@gh@ij@kl@mn@op@qr@st@uv");
+    assert_eq!((out.text.as_str(), out.counts), ("[UNCLEAR]", vec![(Placeholder::Unclear, 1)]));
+}
+
+/// A hint may let a rule pass in vain; it must never hold one back.
+fn rules_held_back(text: &str) -> Option<String> {
+    let shadow = Shadow::of(&visible(text)).bytes;
+    let patterns = compiled().unwrap();
+    let asked = patterns.in_question(&shadow);
+    let held = |rule: &&Rule| !asked.iter().any(|asked| std::ptr::eq(*asked, *rule));
+    let finds = |rule: &&Rule| {
+        let mut found = Vec::new();
+        apply(rule, &mut shadow.clone(), &mut found);
+        !found.is_empty()
+    };
+    patterns.rules.iter().filter(held).find(finds).map(|rule| rule.regex.to_string())
+}
+
+#[test]
+fn hints_hold_no_rule_back() {
+    let Corpus { changed, kept, fresh } = corpus();
+    for written in changed.iter().chain(&kept).chain(&fresh) {
+        assert_eq!(rules_held_back(&marked(written).text), None, "{written}");
     }
 }

@@ -135,7 +135,7 @@ old on one only open or other others our out over own pack people percent person
 pm am pretty pt rather real really right said same saw see sec seconds several she short side single size sized so
 some spots st still stores store such super tabs tablets tall than that the their them then there these they thing
 things think this those times time to total up us very vs wait was way we week weeks were what when where which
-while who whole with within without year years yard yards you young your";
+while who whole with within without year years yard yards you young your gb tb mb usb ssd hdd sata flash inch solid external portable wireless derp";
 
 fn set(words: &'static str) -> HashSet<&'static [u8]> {
     words.split_ascii_whitespace().map(str::as_bytes).collect()
