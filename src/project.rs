@@ -8,10 +8,12 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{Field, SchemaRef};
 
 use crate::classify::{Brands, Taxonomy};
-use crate::config::{self, Body, Choices, Config, Hooks, SqlFacts, TableFacts, Texts, WordFacts};
+use crate::config::{
+    self, Body, Choices, Config, Hooks, PromptFacts, SqlFacts, TableFacts, Texts, WordFacts,
+};
 use crate::diagnostic::{Problem, Severity, SourceText, TextProblem};
 use crate::engine::{self, Engine, EngineOptions, Grouping, TextTools};
-use crate::enrich::{Embedded, Tables};
+use crate::enrich::{Embedded, Prompt, SHIPPED_PROMPT, Tables};
 use crate::exec::{self, AssetShape, Clients, FilesCache, Resources, Sight, World, WorldError};
 use crate::graph::{AssetIdx, AssetKind, PartitionMapping, Partitioning};
 use crate::lake::{Lake, LakeError};
@@ -119,13 +121,26 @@ impl Project {
                 *model.borrow_mut() = Some(embedded);
                 facts
             };
+            let prompt = |file: Option<&SourceText>| {
+                let text = file.map_or(SHIPPED_PROMPT, |f| f.text.as_str());
+                let words = model.borrow().as_ref().map(exec::vocabulary).unwrap_or_default();
+                let prompt = Prompt::new(text, words);
+                let mut version = [0; 16];
+                let both = format!("{} {}", prompt.hash, prompt.schema_hash);
+                version.copy_from_slice(&blake3::hash(both.as_bytes()).as_bytes()[..16]);
+                let problems = Prompt::problems(text)
+                    .into_iter()
+                    .map(|p| TextProblem::error(p.message, Some(p.span)).help(p.help))
+                    .collect();
+                PromptFacts { version, problems }
+            };
             let hooks = Hooks {
                 sql: &sql_facts,
                 words: &words,
                 tables: &tables,
                 adapter: &adapter_version,
                 source: &exec::source_problems,
-                provider: &|_| labels_version(),
+                prompt: &prompt,
             };
             let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             let choices = Choices { profile, now_ms: exec::now_ms(), cores };
@@ -536,12 +551,4 @@ fn adapter_version(source: &config::SourceConfig, privacy: &config::PrivacyConfi
         config::SourceKind::Sample(_) => format!("{} {privacy}", crate::source::SAMPLE_VERSION),
         kind => format!("{} {privacy}", crate::source::network_version(kind.type_name())),
     }
-}
-
-/// The version of the columns that a provider over the network fills.
-fn labels_version() -> [u8; 16] {
-    let columns = format!("{:?}", crate::enrich::feedback_schema().fields());
-    let mut version = [0; 16];
-    version.copy_from_slice(&blake3::hash(columns.as_bytes()).as_bytes()[..16]);
-    version
 }

@@ -34,6 +34,7 @@ pub(super) struct Told {
     /// Records that lost it.
     pub erased: Erased,
     pub labels: u64,
+    pub answers: u64,
     /// Lines of the history of runs that lost it.
     pub history: u64,
     /// Older versions.
@@ -66,6 +67,7 @@ impl Told {
             made: 0,
             erased: Erased::default(),
             labels: 0,
+            answers: 0,
             history: 0,
             purged: Purged::default(),
             dropped: BTreeSet::new(),
@@ -102,6 +104,7 @@ impl Told {
             "cursors": self.erased.cursors,
             "requests": self.erased.requests,
             "labels": self.labels,
+            "answers": self.answers,
             "history": self.history,
             "dropped": self.dropped,
             "purged": { "files": self.purged.files, "bytes": self.purged.bytes },
@@ -145,6 +148,7 @@ impl Told {
                 (erased.cursors, "remembered id", "removed"),
                 (erased.requests, "logged request", "removed"),
                 (self.labels, "label", "removed"),
+                (self.answers, "AI call", "cleaned"),
                 (self.history, "log line", "cleaned"),
             ];
             let done: Vec<String> = parts

@@ -20,6 +20,7 @@ mod label;
 mod maintenance;
 mod materialize;
 mod plan;
+mod plan_ai;
 mod quarantine;
 mod query;
 mod retain;

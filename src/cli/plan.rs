@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::exec::World;
+use crate::config::Relabel;
+use crate::exec::{self, World};
 use crate::graph::{AssetGraph, Cause, KeptStep, Plan, Staleness};
 use crate::output::terminal::{self, bold, dim, yellow};
 use crate::output::why::{kept as kept_reason, reason};
@@ -11,6 +12,7 @@ use crate::output::{sanitize, text};
 use super::args::{Global, Materialize};
 use super::common::{self, Exit};
 use super::materialize::{Asked, Planned, planned};
+use super::plan_ai;
 use crate::project::Project;
 
 /// Runs the command.
@@ -25,8 +27,11 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
     let state = project.state_if_any()?;
     let Planned { world, plan, .. } = planned(project, asked, lake.as_ref(), state.as_ref(), false)?;
     let graph = &project.config.graph;
+    let priced = plan_ai::price(project, lake.as_ref(), &world, &plan)?;
     if json {
-        common::print_json(global.format, &as_json(graph, &plan, &world))?;
+        let mut value = as_json(graph, &plan, &world);
+        value["ai"] = priced.iter().map(plan_ai::Priced::json).collect();
+        common::print_json(global.format, &value)?;
         return Ok(0);
     }
     let mut out = String::new();
@@ -82,6 +87,11 @@ pub fn show(global: &Global, project: &Project, asked: &Asked) -> Exit {
         at = end;
     }
     out.push_str(&kept(graph, &plan));
+    for one in &priced {
+        let enrich = graph.find(one.asset.as_str()).and_then(|a| exec::asks_network(&project.config, a));
+        let relabel = enrich.map_or(Relabel::New, |e| e.relabel);
+        out.push_str(&format!("{} {}\n", bold("ask    "), sanitize::line(&one.line(relabel))));
+    }
     out.push_str(&format!(
         "\n{} to do ({}), {} fresh\n",
         text::plural((plan.steps.len() + plan.captures.len()) as u64, "step"),

@@ -28,6 +28,18 @@ pub fn table(
     asset: AssetIdx,
     schema: SchemaRef,
 ) -> Result<Input, CliError> {
+    table_of(project, lake, world, asset, schema, &|_| true)
+}
+
+/// The published partitions of an asset that `wanted` says, by place.
+pub fn table_of(
+    project: &Project,
+    lake: Option<&Lake>,
+    world: &World,
+    asset: AssetIdx,
+    schema: SchemaRef,
+    is_wanted: &dyn Fn(usize) -> bool,
+) -> Result<Input, CliError> {
     let graph = &project.config.graph;
     let key = graph.key(asset);
     let daily = graph.asset(asset).partitioning == Partitioning::Daily;
@@ -35,7 +47,7 @@ pub fn table(
     let mut files = Vec::new();
     if let Some(lake) = lake {
         let mut wanted: std::collections::BTreeMap<Option<String>, Vec<_>> = Default::default();
-        for slot in 0..graph.slots(asset) {
+        for slot in (0..graph.slots(asset)).filter(|s| is_wanted(*s)) {
             if bronze {
                 for part in world.bronze_parts(asset, slot) {
                     wanted.entry(part.source).or_default().push((part.partition, part.generation));

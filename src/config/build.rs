@@ -183,7 +183,12 @@ pub(super) fn build(
         }
     }
     let codes = configs.iter().map(|(k, c)| (k.clone(), c.code.version())).collect();
-    let graph = graph(&draft, &codes, sink)?;
+    let mut graph = graph(&draft, &codes, sink)?;
+    for (key, config) in &configs {
+        if let (Some(asset), Some((day, code))) = (graph.find(key.as_str()), &config.code_since) {
+            graph.set_code_since(asset, *day, code.version());
+        }
+    }
     let assets: Option<Vec<AssetConfig>> = graph.iter().map(|(_, a)| configs.remove(&a.key)).collect();
     Some(Config {
         project: draft.project.project?,
@@ -306,7 +311,7 @@ fn meant(draft: &Draft, dep: &DepDraft) -> PartitionMapping {
 
 /// Another number when the columns of enrich assets are others, or labels of people count
 /// otherwise.
-const ENRICH_COLUMNS: &str = "2";
+const ENRICH_COLUMNS: &str = "3";
 
 /// Makes what belongs to each asset.
 struct Maker<'a> {
@@ -321,11 +326,12 @@ struct Maker<'a> {
 impl Maker<'_> {
     fn declared(&self, asset: &AssetDraft, at: usize) -> Option<AssetConfig> {
         let mut code = CodeParts::default();
+        let mut code_since = None;
         code.add("kind", asset.kind?.as_str());
         code.add("partitions", if asset.partitioning == Partitioning::Daily { "daily" } else { "none" });
         let body = match asset.kind? {
             AssetKind::Source => self.source(asset, &mut code),
-            AssetKind::Enrich => self.enrich(asset, &mut code),
+            AssetKind::Enrich => self.enrich(asset, &mut code, &mut code_since),
             _ => self.sql(asset, &mut code),
         }?;
         Some(AssetConfig {
@@ -341,6 +347,7 @@ impl Maker<'_> {
             retries: asset.retries.unwrap_or(self.draft.run.retries),
             timeout_ms: asset.timeout_ms.or(self.draft.run.timeout_ms),
             code,
+            code_since,
         })
     }
 
@@ -411,7 +418,13 @@ impl Maker<'_> {
         Some(Body::Sql { file: file.clone() })
     }
 
-    fn enrich(&self, asset: &AssetDraft, code: &mut CodeParts) -> Option<Body> {
+    /// `since`: from which day on the question asked of a model is part of the code.
+    fn enrich(
+        &self,
+        asset: &AssetDraft,
+        code: &mut CodeParts,
+        since: &mut Option<(Day, CodeParts)>,
+    ) -> Option<Body> {
         let provider = asset.provider.as_ref().map_or(self.draft.ai.provider, |p| p.value);
         let prompt = self.bodies.get(format!("{}.prompt.md", asset.key).as_str()).cloned();
         code.add("provider", provider.as_str());
@@ -422,13 +435,19 @@ impl Maker<'_> {
         self.reads(asset, code);
         // Nothing it says is cached, and it keeps every model's risks from being too low.
         code.add_version("embedded", self.embedded);
-        if provider != Provider::Embedded && asset.relabel != Relabel::New {
-            if let Relabel::Since(day) = asset.relabel {
-                code.add("relabel since", day.to_string());
+        if provider != Provider::Embedded {
+            let facts = (self.hooks.prompt)(prompt.as_deref());
+            if let Some(file) = &prompt {
+                facts.problems.into_iter().for_each(|p| self.sink.push(p.within(file)));
             }
-            code.add_hash("prompt", prompt.as_ref().map_or("", |p| p.text.as_str()).as_bytes());
-            code.add("model", self.model(provider).map_or("", |m| m.model.as_str()));
-            code.add_version("schema", (self.hooks.provider)(provider));
+            let mut asked = code.clone();
+            asked.add_version("prompt", facts.version);
+            asked.add("model", self.model(provider).map_or("", |m| m.model.as_str()));
+            match asset.relabel {
+                Relabel::New => {}
+                Relabel::All => *code = asked,
+                Relabel::Since(day) => *since = Some((day, asked)),
+            }
         }
         let filter = asset.filter.clone();
         Some(Body::Enrich(EnrichConfig { provider, filter, prompt, relabel: asset.relabel }))
@@ -483,6 +502,7 @@ impl Maker<'_> {
             retries: self.draft.run.retries,
             timeout_ms: None,
             code,
+            code_since: None,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{BrandDef, PrivacyConfig, Provider};
+use super::model::{BrandDef, PrivacyConfig};
 use super::model_source::SourceConfig;
 use crate::diagnostic::{Problem, SourceText, TextProblem};
 
@@ -24,8 +24,9 @@ pub struct Hooks<'a> {
     /// Reads the tables of risk, themes and actions, given how to find a file under `assets/`
     /// and the ids of all issue types; called once.
     pub tables: &'a dyn Fn(&FindText<'_>, &[String]) -> TableFacts,
-    /// The version of what a provider over the network answers with.
-    pub provider: &'a dyn Fn(Provider) -> [u8; 16],
+    /// Reads a prompt file, or the shipped one: the version of what a language model is asked with
+    /// it, lists and schema included, and what is wrong with it. Called after `tables`.
+    pub prompt: &'a dyn Fn(Option<&SourceText>) -> PromptFacts,
 }
 
 /// What is known of a query without an engine.
@@ -59,4 +60,13 @@ pub struct TableFacts {
     pub embedded: [u8; 16],
     /// What is wrong with them.
     pub problems: Vec<Problem>,
+}
+
+/// What is known of a prompt.
+#[derive(Clone, Debug, Default)]
+pub struct PromptFacts {
+    /// The version of prompt and schema with their lists.
+    pub version: [u8; 16],
+    /// What is wrong with the file.
+    pub problems: Vec<TextProblem>,
 }

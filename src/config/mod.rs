@@ -26,7 +26,7 @@ mod tree;
 mod units;
 
 pub use code::CodeParts;
-pub use hooks::{FindText, Hooks, SqlFacts, TableFacts, WordFacts};
+pub use hooks::{FindText, Hooks, PromptFacts, SqlFacts, TableFacts, WordFacts};
 pub use init::init_files;
 pub use model::*;
 pub use model_asset::*;

@@ -38,6 +38,8 @@ pub struct AssetConfig {
     /// What its code version is made from: name and value, in the order of hashing. Long
     /// values are hashes.
     pub code: CodeParts,
+    /// From which day on it is made from other parts: `relabel = "since:…"`.
+    pub code_since: Option<(Day, CodeParts)>,
 }
 
 /// What makes an asset's rows.

@@ -450,6 +450,7 @@ impl<'a> Course<'a> {
                     match item {
                         Ok(labels) => record.answers.push(AnswerRecord {
                             content: need.content,
+                            posts: need.posts,
                             verdict: Verdict::Labels(Box::new(labels)),
                         }),
                         Err(why) => {
@@ -457,6 +458,7 @@ impl<'a> Course<'a> {
                             match last {
                                 true => record.answers.push(AnswerRecord {
                                     content: need.content,
+                                    posts: need.posts,
                                     verdict: Verdict::Invalid { why },
                                 }),
                                 false => wrong.push(need),
@@ -544,7 +546,11 @@ impl<'a> Course<'a> {
 
 /// The same verdict for every text of a pack.
 fn verdicts(pack: Pack, verdict: &Verdict) -> impl Iterator<Item = AnswerRecord> {
-    pack.needs.into_iter().map(move |n| AnswerRecord { content: n.content, verdict: verdict.clone() })
+    pack.needs.into_iter().map(move |n| AnswerRecord {
+        content: n.content,
+        posts: n.posts,
+        verdict: verdict.clone(),
+    })
 }
 
 async fn stopped(stop: &(dyn Fn() -> bool + Sync)) {

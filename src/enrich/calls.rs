@@ -128,6 +128,9 @@ impl CallRecord {
 pub struct AnswerRecord {
     /// [`content_hash`] of the text.
     pub content: String,
+    /// The posts that had it; an answer of which all are forgotten is forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub posts: Vec<String>,
     /// What.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -268,7 +271,7 @@ mod tests {
     }
 
     fn call(at_ms: i64, prompt: &str, verdict: Verdict) -> CallRecord {
-        let answers = vec![AnswerRecord { content: "c".into(), verdict }];
+        let answers = vec![AnswerRecord { content: "c".into(), posts: Vec::new(), verdict }];
         CallRecord { answers, ..test_call(at_ms, prompt) }
     }
 

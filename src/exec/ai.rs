@@ -17,7 +17,7 @@ use crate::enrich::{
     Answers, Asked, Asker, Budget, CallLog, CallRecord, Embedded, GEMINI_URL, Gemini, Left, Need, OpenAi,
     Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Usd, Verdict, Vocabulary, question,
 };
-use crate::graph::{AssetIdx, AssetKey, Day};
+use crate::graph::{AssetIdx, AssetKey, Day, Outcome};
 use crate::http::{AddressRule, Client, ClientOptions, Hooks};
 use crate::lake::{Lake, LakeError};
 
@@ -144,6 +144,31 @@ pub fn read_calls(
         }
     }
     Ok(out)
+}
+
+/// Takes posts (by post id) out of the log of calls: nothing says any more that they were asked
+/// about, and answers that were theirs alone are gone with the words they quote. What was spent
+/// stays. How many records were changed.
+///
+/// # Errors
+/// When the lake refuses.
+pub fn erase(lake: &Lake, posts: &BTreeSet<String>) -> Result<u64, LakeError> {
+    let mut changed = 0;
+    super::erase::each_record(lake, AI_CALLS, &mut |line| {
+        let mut record: CallRecord = serde_json::from_slice(line).ok()?;
+        if !record.posts.iter().any(|p| posts.contains(p)) {
+            return None;
+        }
+        record.posts.retain(|p| !posts.contains(p));
+        record.answers.retain_mut(|answer| {
+            let before = answer.posts.len();
+            answer.posts.retain(|p| !posts.contains(p));
+            before == 0 || !answer.posts.is_empty()
+        });
+        changed += 1;
+        serde_json::to_vec(&record).ok()
+    })?;
+    Ok(changed)
 }
 
 /// The log of one asset's calls.
@@ -317,6 +342,47 @@ pub fn chain(
         }
     }
     chain
+}
+
+/// Which incomplete partitions could get no further now, by asset: nobody can be asked, or
+/// nothing may be spent. The log is read only where that decides.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn held(
+    config: &Config,
+    ledger: &crate::graph::Ledger,
+    lake: Option<&Lake>,
+    now_ms: i64,
+) -> Result<BTreeMap<AssetIdx, Vec<Outcome>>, LakeError> {
+    let mut out = BTreeMap::new();
+    let Some(lake) = lake else { return Ok(out) };
+    for asset in config.graph.indices() {
+        let Some(enrich) = asks_network(config, asset) else { continue };
+        let has = |outcome| ledger.of(asset).iter().flatten().any(|e| e.outcome == outcome);
+        let mut held = Vec::new();
+        let mut names = vec![enrich.provider];
+        names.extend(config.ai.fallback.iter().filter(|p| **p != Named::Embedded));
+        if names.iter().all(|named| provider(config, *named, None).is_err()) {
+            held.extend([Outcome::Unreached, Outcome::Budget]);
+        } else if has(Outcome::Budget) {
+            let ai = Ai::default();
+            if config.ai.max_usd_per_day.is_some() {
+                ai.refresh(lake)?;
+            }
+            // The smallest call costs more than its prompt alone.
+            let file = enrich.prompt.as_ref().map_or(SHIPPED_PROMPT, |p| p.text.as_str());
+            let least =
+                settings(config, enrich.provider).and_then(|m| m.price.as_ref()).map_or(Usd::ZERO, |p| {
+                    Rates::per_million(p.input, p.output, p.cached_input).at_most(file.len() as u64, 0)
+                });
+            if budget(config, None, ai.spent_on(now_ms)).reserve(least).is_err() {
+                held.push(Outcome::Budget);
+            }
+        }
+        out.insert(asset, held);
+    }
+    Ok(out)
 }
 
 /// What came of asking about the texts of a step.

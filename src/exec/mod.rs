@@ -30,8 +30,8 @@ mod words;
 mod world;
 
 pub use ai::{
-    AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, prompt as ai_prompt,
-    read_calls, vocabulary,
+    AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, erase as erase_answers,
+    prompt as ai_prompt, read_calls, vocabulary,
 };
 pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
@@ -51,7 +51,7 @@ pub use run::{Live, RunError, RunOptions, RunReport, Signals, Told, host, now_ms
 pub use schedule::{Limits, Recheck, Schedule, Transition, Work, WorkId};
 pub use sources::{SourceDay, SourceDays, files_def};
 pub use standing::{DayTally, Gap, Reading, Standing};
-pub use step::InputRef;
+pub use step::{InputRef, enrich_query};
 pub use system::{Coverage, judge, schema as system_schema};
 pub use texts::Texts;
 pub use tidy::{Tidied, tidy};

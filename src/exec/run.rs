@@ -268,9 +268,25 @@ async fn carry_out(
             }
         }
     }
+    if let Some(message) = embedded_note(res, plan) {
+        looper.batch.events.push(Event::Log { level: "info".into(), step: None, message });
+    }
     looper.flush()?;
     let signal = looper.drive(receiver, signals).await?;
     looper.finish(started, signal)
+}
+
+/// Who labels general feedback where no language model is asked, and how to have one.
+fn embedded_note(res: &Resources, plan: &Plan) -> Option<String> {
+    let config = &res.config;
+    let labelled = |asset: AssetIdx| res.is_feedback(asset) && ai::asks_network(config, asset).is_none();
+    let asset = plan.steps.iter().map(|s| s.asset).find(|a| labelled(*a))?;
+    Some(format!(
+        "{} is labelled by the embedded model, on this machine; for Gemini write provider = \"gemini\" under \
+         [ai] and set {}",
+        config.graph.key(asset),
+        config.ai.gemini.as_ref().and_then(|m| m.api_key_env.as_deref()).unwrap_or("GEMINI_API_KEY"),
+    ))
 }
 
 /// Days that one group does not exceed: bounds what one query holds and how long a commit waits.
@@ -737,6 +753,7 @@ impl Loop<'_> {
                 let based_on = entry.map_or(0, |e| e.generation.get());
                 SlotJob {
                     slot,
+                    code: graph.code(asset, slot),
                     partition: graph.partition(asset, slot),
                     fingerprint: fingerprint(graph, &self.world.ledger, &self.world.seen, asset, slot),
                     inputs,
@@ -748,15 +765,7 @@ impl Loop<'_> {
                 }
             })
             .collect();
-        GroupJob {
-            asset,
-            code: graph.asset(asset).code,
-            slots: jobs,
-            deps,
-            run: self.run.0,
-            now_ms: now_ms(),
-            max_usd: self.max_usd,
-        }
+        GroupJob { asset, slots: jobs, deps, run: self.run.0, now_ms: now_ms(), max_usd: self.max_usd }
     }
 
     fn parts(&self, up: AssetIdx, slot: usize) -> Vec<InputRef> {

@@ -55,6 +55,8 @@ pub struct DepInput {
 pub struct SlotJob {
     /// Its place.
     pub slot: usize,
+    /// What the body says of it.
+    pub code: CodeVersion,
     /// The partition.
     pub partition: PartitionKey,
     /// What it is made from.
@@ -76,8 +78,6 @@ pub struct SlotJob {
 pub struct GroupJob {
     /// Which asset.
     pub asset: AssetIdx,
-    /// What its body says.
-    pub code: CodeVersion,
     /// The partitions, ascending.
     pub slots: Vec<SlotJob>,
     /// What they read, by dependency in declared order.
@@ -413,7 +413,7 @@ fn said(res: &Resources, inputs: &[(AssetIdx, Input)]) -> Result<BTreeMap<Day, R
 }
 
 /// The query whose rows an enrich asset hands to its model.
-fn enrich_query(from: &AssetKey, enrich: &EnrichConfig) -> String {
+pub fn enrich_query(from: &AssetKey, enrich: &EnrichConfig) -> String {
     let mut sql = format!("SELECT * FROM {from}");
     for (i, (column, value)) in enrich.filter.iter().enumerate() {
         let word = if i == 0 { "WHERE" } else { "AND" };
@@ -676,7 +676,7 @@ fn publish(
                 partition: slot.partition,
                 floor: slot.floor,
                 based_on: Some(slot.based_on),
-                code: job.code,
+                code: slot.code,
                 fingerprint: slot.fingerprint,
                 inputs: slot.inputs.clone(),
                 checks: one.checks,

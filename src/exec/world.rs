@@ -20,6 +20,7 @@ use crate::lake::{Lake, LakeError, Listed};
 use crate::source::{Covered, FileRecord, Stream};
 use crate::state::{Published, State, StateError};
 
+use super::ai;
 use super::capture::{CaptureDone, OBSERVATIONS, Observation};
 use super::forgotten::{self, Graves};
 use super::labels::{self, LABELS, Labels};
@@ -231,6 +232,7 @@ impl World {
         world.reached();
         world.observe(sight)?;
         world.offer(graph, None);
+        world.seen.held = ai::held(config, &world.ledger, sight.lake, sight.now_ms)?;
         Ok(world)
     }
 
@@ -258,6 +260,7 @@ impl World {
         self.reached();
         self.observe(sight)?;
         self.offer(graph, None);
+        self.seen.held = ai::held(&config, &self.ledger, sight.lake, sight.now_ms)?;
         Ok(adopted)
     }
 

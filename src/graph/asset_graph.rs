@@ -9,7 +9,8 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::asset::{Asset, AssetIdx, AssetKey, AssetPartition};
-use super::partition::{DayRange, PartitionKey, PartitionMapping, Partitioning};
+use super::partition::{Day, DayRange, PartitionKey, PartitionMapping, Partitioning};
+use super::version::CodeVersion;
 
 /// Why a set of assets is no graph.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,9 +67,27 @@ pub struct AssetGraph {
     upstream: Vec<Vec<(AssetIdx, PartitionMapping)>>,
     downstream: Vec<Vec<(AssetIdx, PartitionMapping)>>,
     by_key: HashMap<AssetKey, AssetIdx>,
+    /// Assets whose later days are made by another code.
+    code_since: BTreeMap<AssetIdx, (Day, CodeVersion)>,
 }
 
 impl AssetGraph {
+    /// What the body of an asset says of a partition: days may be told apart
+    /// ([`set_code_since`](Self::set_code_since)).
+    pub fn code(&self, asset: AssetIdx, slot: usize) -> CodeVersion {
+        if let Some((since, code)) = self.code_since.get(&asset)
+            && self.partition(asset, slot).day().is_some_and(|day| day >= *since)
+        {
+            return *code;
+        }
+        self.asset(asset).code
+    }
+
+    /// From `day` on, the partitions of an asset are made by another code.
+    pub fn set_code_since(&mut self, asset: AssetIdx, day: Day, code: CodeVersion) {
+        self.code_since.insert(asset, (day, code));
+    }
+
     /// Orders `assets` topologically over the project's `days`.
     ///
     /// # Errors
@@ -143,7 +162,7 @@ impl AssetGraph {
                 downstream[up.i()].push((AssetIdx(i as u32), dep.mapping));
             }
         }
-        Ok(Self { days, assets, upstream, downstream, by_key })
+        Ok(Self { days, assets, upstream, downstream, by_key, code_since: BTreeMap::new() })
     }
 
     /// The project's days.

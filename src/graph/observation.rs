@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::asset::AssetIdx;
+use super::ledger::Outcome;
 use super::partition::DayRange;
 use super::version::DataVersion;
 
@@ -89,6 +90,9 @@ pub struct Observations {
     /// Days whose posts have lost their texts, by place of the day; shorter than the project's
     /// days when nothing is known of the rest.
     pub textless: Vec<bool>,
+    /// Incomplete partitions, by asset and outcome, that could get no further now: no key is set,
+    /// a budget is spent, a batch is not due.
+    pub held: BTreeMap<AssetIdx, Vec<Outcome>>,
 }
 
 impl Observations {

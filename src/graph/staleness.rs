@@ -122,12 +122,13 @@ pub(super) fn by_record(
         return Staleness::Fresh; // Captures alone say otherwise.
     }
     let mut causes = Vec::new();
-    let new = graph.asset(asset).code;
+    let new = graph.code(asset, slot);
     let old = ledger.code(entry.code);
     if old != new {
         causes.push(Cause::CodeChanged { old, new });
     }
-    if !matches!(entry.outcome, Outcome::Complete | Outcome::TextRemoved) {
+    let held = seen.held.get(&asset).is_some_and(|outcomes| outcomes.contains(&entry.outcome));
+    if !matches!(entry.outcome, Outcome::Complete | Outcome::TextRemoved) && !held {
         causes.push(Cause::Incomplete(entry.outcome));
     }
     if entry.inputs != fingerprint(graph, ledger, seen, asset, slot) {

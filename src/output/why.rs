@@ -1,7 +1,7 @@
 //! Why a partition is to be made, in words: the one presenter of staleness, for commands and
 //! screens. Pure.
 
-use crate::graph::{AssetGraph, Cause, KeptStep, PartitionStep, Staleness};
+use crate::graph::{AssetGraph, Cause, KeptStep, Outcome, PartitionStep, Staleness};
 
 /// Why a step is planned. `vanished` says that its partition was published once and that its
 /// manifest is gone, which is another story than never.
@@ -43,7 +43,12 @@ pub fn cause(graph: &AssetGraph, cause: &Cause) -> String {
         Cause::CodeChanged { old, new } => format!("code changed ({} → {})", old.short(), new.short()),
         Cause::InputsChanged => "an input changed".to_string(),
         Cause::UpstreamRuns { asset } => format!("after {}", graph.key(*asset)),
-        Cause::Incomplete(_) => "published incomplete".to_string(),
+        Cause::Incomplete(outcome) => match outcome {
+            Outcome::Budget => "posts were left for lack of budget".to_string(),
+            Outcome::Pending => "a batch was not answered yet".to_string(),
+            Outcome::Unreached => "a provider could not be asked".to_string(),
+            Outcome::Complete | Outcome::TextRemoved => "published incomplete".to_string(),
+        },
         Cause::Forced => "forced".to_string(),
     }
 }

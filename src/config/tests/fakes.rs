@@ -51,7 +51,7 @@ pub fn run(texts: &Texts, profile: Option<&str>) -> Parsed {
             },
             source: &|_| Vec::new(),
             tables: &|_, _| TableFacts { embedded: [7; 16], problems: Vec::new() },
-            provider: &|_| [7; 16],
+            prompt: &|_| PromptFacts { version: [7; 16], problems: Vec::new() },
         },
     )
 }
