@@ -1,7 +1,7 @@
 -- One row a post that names a brand: the newest capture, cleaned, with one issue type.
 --
 -- Rows with a reason in `rx_drop` are counted by that reason and left out, so that
--- rows in = rows out + superseded + moved + off_brand, exactly.
+-- rows in = rows out + superseded + moved + off_brand + parent_unknown, exactly.
 WITH captures AS (
     SELECT
         dt, platform, native_id, source, post_type, channel, created_at, url,
@@ -67,6 +67,10 @@ SELECT
     CASE
         WHEN c.capture_rank > 1 THEN 'superseded'
         WHEN c.post_type = 'moved' THEN 'moved'
+        -- A comment may be about a brand that only its post's headline names: where nobody
+        -- knows that headline, nobody knows that it is off brand.
+        WHEN c.brand IS NULL AND c.post_type = 'comment' AND nullif(c.link_title, '') IS NULL
+            THEN 'parent_unknown'
         WHEN c.brand IS NULL THEN 'off_brand'
     END AS rx_drop
 FROM classified c

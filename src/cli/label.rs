@@ -227,8 +227,10 @@ fn find(
         }
         if meant.is(row) {
             let one = Found { id: row.id.into(), day: row.day, title: row.title.map(Into::into) };
-            // Days ascend: the newest counts.
-            found.insert(one.id.clone(), one);
+            // Rows come in any order: the newest day counts.
+            if found.get(row.id).is_none_or(|known| known.day < row.day) {
+                found.insert(one.id.clone(), one);
+            }
         } else if found.is_empty()
             && let Some(distance) = meant.distance(row)
         {
@@ -303,12 +305,11 @@ impl Meant {
     fn distance(&self, row: &Row<'_>) -> Option<usize> {
         let id = if self.word.contains(':') { Some(row.id) } else { row.native_id };
         let id = id.filter(|id| self.address.is_none() && id.len().abs_diff(self.word.len()) <= 1)?;
-        did_you_mean(&self.word, [id])?;
-        // Ids of one site are all alike: one letter is near, more is chance.
+        // Ids of one site are all alike: a letter or two side by side are near, more is chance.
         let same = id.bytes().zip(self.word.bytes()).take_while(|(a, b)| a == b).count();
         let end = id.bytes().rev().zip(self.word.bytes().rev()).take_while(|(a, b)| a == b).count();
         let other = id.len().max(self.word.len()).saturating_sub(same + end);
-        (other <= 2).then_some(other)
+        (other <= 2 && did_you_mean(&self.word, [id]).is_some()).then_some(other)
     }
 }
 
@@ -338,7 +339,7 @@ fn reddit_post(address: &str) -> Option<String> {
     Some(parts.nth(1).map_or_else(|| format!("t3_{post}"), |comment| format!("t1_{comment}")))
 }
 
-/// Every row of a table of posts, in order of day.
+/// Every row of a table of posts.
 fn each_post(
     project: &Project,
     lake: &Lake,
@@ -358,7 +359,7 @@ fn each_post(
         Err(_) => format!("CAST(NULL AS VARCHAR) AS {name}"),
     };
     let columns = ["native_id", "url", "title"].map(column).join(", ");
-    let sql = format!("SELECT {DT}, post_id, {columns} FROM {key} ORDER BY {DT}");
+    let sql = format!("SELECT {DT}, post_id, {columns} FROM {key}");
     let file = SourceText { name: "label".into(), text: sql };
     let table = super::query::table(project, Some(lake), world, asset, schema.clone())?;
     let mut take = |batch: RecordBatch| {

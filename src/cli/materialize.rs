@@ -402,6 +402,7 @@ fn summary(
     }
     let graph = &project.config.graph;
     let mut rows = Vec::new();
+    let mut left_out = String::new();
     for (_, asset) in graph.iter() {
         let Some(counts) = view.assets.get(asset.key.as_str()).filter(|c| c.done() > 0) else { continue };
         let totals = view.totals.get(&asset.key).cloned().unwrap_or_default();
@@ -413,6 +414,14 @@ fn summary(
             n(totals.off_brand),
             n(totals.rows_out),
         ]);
+        if !totals.dropped.is_empty() {
+            let reasons: Vec<String> = totals
+                .dropped
+                .iter()
+                .map(|(reason, n)| format!("{} {}", text::count(*n), sanitize::line(reason)))
+                .collect();
+            left_out.push_str(&dim(&format!("left out of {}: {}\n", asset.key, reasons.join(", "))));
+        }
     }
     if !rows.is_empty() {
         out.push_str(&text::table(
@@ -421,6 +430,7 @@ fn summary(
             &[2, 3, 4],
             None,
         ));
+        out.push_str(&left_out);
         out.push('\n');
     }
     for check in &failed_checks {

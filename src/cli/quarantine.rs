@@ -59,11 +59,14 @@ fn list(global: &Global, json: bool, all: &BTreeMap<String, Vec<Observation>>) -
             values.push(serde_json::json!({
                 "source": source, "window": o.window, "records_in": c.records_in, "good": c.good,
                 "duplicate": c.duplicate, "quarantined": c.quarantined_total(), "reasons": c.quarantined,
-                "pending_bytes": c.pending_bytes, "at": crate::envelope::format_millis(o.at_ms),
+                "outside": c.outside, "pending_bytes": c.pending_bytes, "at": crate::envelope::format_millis(o.at_ms),
                 "adds_up": c.adds_up(),
             }));
-            let reasons: Vec<String> =
+            let mut reasons: Vec<String> =
                 c.quarantined.iter().map(|(r, n)| format!("{r} {}", text::count(*n))).collect();
+            if c.outside > 0 {
+                reasons.push(format!("(outside of the project's days: {})", text::count(c.outside)));
+            }
             rows.push(vec![
                 source.clone(),
                 sanitize::short(&o.window, 50),

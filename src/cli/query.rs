@@ -293,12 +293,26 @@ fn parquet(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Vec<u8>, CliEr
     Ok(out)
 }
 
-/// Up to `n` captured posts that match no brand: day, post id, channel, text. Spread evenly over
-/// what is captured, the same each time.
-pub fn excluded_posts(
-    project: &Project,
-    n: usize,
-) -> Result<Vec<(String, String, String, String)>, CliError> {
+/// A captured post that silver leaves out because it matches no brand.
+pub struct Excluded {
+    /// Its day.
+    pub day: String,
+    /// Platform and id.
+    pub post_id: String,
+    /// Subreddit, app, forum.
+    pub channel: String,
+    /// Title and body.
+    pub text: String,
+    /// `off_brand`, or `parent_unknown` for a comment on a post whose headline nobody knows.
+    pub reason: String,
+}
+
+/// The reasons of silver that have to do with brands.
+const EXCLUDED: [&str; 2] = ["off_brand", "parent_unknown"];
+
+/// Up to `n` captured posts that match no brand. Spread evenly over what is captured, the same
+/// each time.
+pub fn excluded_posts(project: &Project, n: usize) -> Result<Vec<Excluded>, CliError> {
     let graph = &project.config.graph;
     let Some(lake) = project.lake_if_any()? else { return Ok(Vec::new()) };
     let state = project.state_if_any()?;
@@ -315,7 +329,7 @@ pub fn excluded_posts(
     for &(up, _) in graph.upstream(asset) {
         inputs.push(table(project, Some(&lake), &world, up, shapes[up.i()].schema.clone())?);
     }
-    let mut found: Vec<(u64, (String, String, String, String))> = Vec::new();
+    let mut found: Vec<(u64, Excluded)> = Vec::new();
     let job = SqlJob {
         sql: file.clone(),
         inputs,
@@ -338,21 +352,22 @@ pub fn excluded_posts(
             if strings.is_null(row) { String::new() } else { strings.value(row).to_string() }
         };
         for row in 0..batch.num_rows() {
-            if cell(&reason, row) != "off_brand" {
+            let reason = cell(&reason, row);
+            if !EXCLUDED.contains(&reason.as_str()) {
                 continue;
             }
-            let id = cell(&post, row);
+            let post_id = cell(&post, row);
             // The smallest hashes: a sample that does not depend on order or size.
             let mut first = [0; 8];
-            first.copy_from_slice(&blake3::hash(id.as_bytes()).as_bytes()[..8]);
+            first.copy_from_slice(&blake3::hash(post_id.as_bytes()).as_bytes()[..8]);
             let rank = u64::from_le_bytes(first);
             if found.len() >= n && found.last().is_some_and(|l| l.0 <= rank) {
                 continue;
             }
             let day = day.map(|d| d.to_string()).unwrap_or_default();
-            let entry = (rank, (day, id, cell(&channel, row), cell(&body, row)));
+            let (channel, text) = (cell(&channel, row), cell(&body, row));
             let at = found.partition_point(|f| f.0 < rank);
-            found.insert(at, entry);
+            found.insert(at, (rank, Excluded { day, post_id, channel, text, reason }));
             found.truncate(n);
         }
         Ok(())

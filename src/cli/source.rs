@@ -356,6 +356,7 @@ fn trial_json(source: &SourceConfig, found: &Trial, advice: Option<&str>) -> ser
         "duplicate": found.counts.duplicate,
         "quarantined": found.counts.quarantined_total(),
         "reasons": found.counts.quarantined,
+        "outside": found.counts.outside,
         "gone": found.gone,
         "days": days,
         "brands": found.brands,
@@ -403,6 +404,12 @@ fn trial_text(project: &Project, source: &SourceConfig, found: &Trial, advice: O
             text::count(counts.duplicate),
             text::count(counts.quarantined_total()),
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+        ));
+    }
+    if counts.outside > 0 {
+        out.push_str(&format!(
+            "of days outside of the project, not taken in: {}\n",
+            text::count(counts.outside)
         ));
     }
     if found.gone > 0 {
@@ -460,7 +467,8 @@ fn trial_text(project: &Project, source: &SourceConfig, found: &Trial, advice: O
     if let Some(advice) = advice {
         out.push_str(&format!("  → {}\n", bold(advice)));
     }
-    if found.is_good() && found.days.is_empty() && found.counts.quarantined.contains_key("out_of_range") {
+    let outside = counts.outside > 0 || counts.quarantined.contains_key("out_of_range");
+    if found.is_good() && found.days.is_empty() && outside {
         out.push_str(&format!(
             "  → {}\n",
             bold(&format!("the project's days are {}: set `start` and `end`", project.config.graph.days()))

@@ -52,7 +52,11 @@ fn excluded(global: &Global, n: usize) -> Exit {
     if json {
         let list: Vec<_> = posts
             .iter()
-            .map(|p| serde_json::json!({ "dt": p.0, "post_id": p.1, "channel": p.2, "text": p.3 }))
+            .map(|p| {
+                serde_json::json!({
+                    "dt": p.day, "post_id": p.post_id, "channel": p.channel, "text": p.text, "reason": p.reason,
+                })
+            })
             .collect();
         common::print_json(global.format, &serde_json::Value::Array(list))?;
         return Ok(0);
@@ -63,9 +67,17 @@ fn excluded(global: &Global, n: usize) -> Exit {
     }
     let rows = posts
         .into_iter()
-        .map(|p| vec![p.0, sanitize::short(&p.1, 24), sanitize::short(&p.2, 20), sanitize::short(&p.3, 90)])
+        .map(|p| {
+            vec![
+                p.day,
+                sanitize::short(&p.post_id, 24),
+                sanitize::short(&p.channel, 20),
+                sanitize::short(&p.reason, 16),
+                sanitize::short(&p.text, 90),
+            ]
+        })
         .collect();
-    terminal::out(&text::table(&["day", "post", "channel", "text"], rows, &[], None));
+    terminal::out(&text::table(&["day", "post", "channel", "reason", "text"], rows, &[], None));
     Ok(0)
 }
 

@@ -521,6 +521,7 @@ fn add_counts(into: &mut Counts, more: &Counts) {
     into.pending_bytes += more.pending_bytes;
     into.placeholders += more.placeholders;
     into.elsewhere += more.elsewhere;
+    into.outside += more.outside;
     for (reason, n) in &more.quarantined {
         *into.quarantined.entry(reason.clone()).or_default() += n;
     }

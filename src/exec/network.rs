@@ -21,7 +21,8 @@ use crate::graph::{CaptureReason, Day, DayRange, Window};
 use crate::http::{AddressRule, BlockingClient, Call, Client, ClientOptions, Robots};
 use crate::source::{
     AppStoreDef, ArchiveDef, CaptureContext, CrawlDef, CrawlFields, FeedDef, Held, Intake, KnownIndex, Net,
-    Reach, Reached, RedditComments, RedditDef, SourceError, Stream, TokenStore,
+    Reach, Reached, RedditComments, RedditDef, SourceError, Stream, TokenStore, network_version,
+    privacy_version,
 };
 
 use super::capture::{CaptureDone, CaptureJob, DayCommit, commit, failed, observe, published, source_failed};
@@ -314,7 +315,9 @@ pub fn read(
     let told = |records| progress(Progress { rows: records, bytes: 0 });
     let mut intake = Intake::new(&source.name, context, &mut learn).map_err(source_failed)?;
     intake.told(&told);
-    let reached = ask(res, job, source, &mut intake, &calls, cancel)?;
+    let mut stream = job.stream.clone().unwrap_or_default();
+    stream.mapped_by(&maps(source, context));
+    let reached = ask(res, job, source, &stream, &mut intake, &calls, cancel)?;
     let requested = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
     let output = intake.finish().map_err(source_failed)?;
 
@@ -337,7 +340,6 @@ pub fn read(
         }
     }
     let manifests = commit(res, job, source, days, cancel)?;
-    let mut stream = job.stream.clone().unwrap_or_default();
     let every_ms = def(source).map_or(0, |d| d.every_ms(&job.window.id, source.every_ms));
     stream.apply(&reached, job.now_ms, every_ms);
     let bytes = requested.iter().map(|c| c.body_bytes).sum();
@@ -358,11 +360,23 @@ pub fn read(
     Ok(CaptureDone { published, observations, tombstones, stats, message, failed })
 }
 
-/// Lets the source read the window's stream into the intake.
+/// What maps a source's records: where it is another, the same answer gives other envelopes.
+fn maps(source: &SourceConfig, context: &CaptureContext) -> String {
+    let platform = source.platform.as_deref().unwrap_or_default();
+    let channel = match &source.kind {
+        SourceKind::Feed(feed) => feed.channel.as_deref(),
+        _ => None,
+    };
+    let version = network_version(source.kind.type_name());
+    format!("{version} {} {platform} {channel:?}", privacy_version(&context.privacy))
+}
+
+/// Lets the source read the window's stream into the intake, from where it was `before`.
 fn ask(
     res: &Resources,
     job: &CaptureJob,
     source: &SourceConfig,
+    before: &Stream,
     intake: &mut Intake<'_>,
     calls: &Arc<Mutex<Vec<Call>>>,
     cancel: &Arc<AtomicBool>,
@@ -381,9 +395,8 @@ fn ask(
     let matches = |e: &Envelope<'_>| brand_of(&res.brands, e, &mut scratch.borrow_mut()).is_some();
     let held = |days: DayRange| held(res, job, source, days);
     let net = Net { client: &client, robots: &robots, stop: cancel, matches: &matches, held: &held };
-    let before = job.stream.clone().unwrap_or_default();
     let def = def(source).ok_or_else(|| failed(format!("nothing reads `{}`", job.window.id)))?;
-    def.read(&job.window.id, &before, &net, &res.clients.tokens, intake).map_err(source_failed)
+    def.read(&job.window.id, before, &net, &res.clients.tokens, intake).map_err(source_failed)
 }
 
 /// The number of the first brand that a post names.

@@ -68,6 +68,11 @@ impl Robots {
 
     /// Whether `url` may be fetched. Asks the site unless it was asked within the last day.
     pub async fn check(&self, url: &Url) -> RobotsVerdict {
+        self.check_by(&self.client, url).await
+    }
+
+    /// The same, asking through `client`, so that who watches that one sees the request.
+    pub async fn check_by(&self, client: &Client, url: &Url) -> RobotsVerdict {
         let origin = url.origin().ascii_serialization();
         let now = (self.client.options().hooks.steady_ms)();
         let known =
@@ -75,7 +80,7 @@ impl Robots {
         let rules = match known {
             Some(rules) => rules,
             None => {
-                let rules = Arc::new(self.fetch(url).await);
+                let rules = Arc::new(fetch(client, url).await);
                 let keep = if matches!(*rules, Rules::Closed(_)) { KEEP_FAILURE_MS } else { KEEP_MS };
                 self.lock().insert(origin, (now + keep, rules.clone()));
                 rules
@@ -100,35 +105,35 @@ impl Robots {
         }
     }
 
-    async fn fetch(&self, url: &Url) -> Rules {
-        let mut place = url.clone();
-        place.set_path("/robots.txt");
-        place.set_query(None);
-        let request = Request::get(&place).accept("text/plain, */*;q=0.1").body_cap(CAP).cut_at_cap();
-        let host = place.host_str().unwrap_or_default();
-        match self.client.send(request).await {
-            Ok(response) => match response.status() {
-                200..=299 => {
-                    let body = response.into_body();
-                    let read = tokio::task::spawn_blocking(move || read(&body)).await;
-                    match read.unwrap_or_else(|e| Err(e.to_string())) {
-                        Ok(robot) => Rules::File(Box::new(robot)),
-                        Err(why) => Rules::Closed(format!("robots.txt of {host} cannot be read: {why}")),
-                    }
-                }
-                400..=499 => Rules::Open,
-                status => Rules::Closed(format!(
-                    "robots.txt of {host} answered {status}, so nothing may be fetched there"
-                )),
-            },
-            Err(e) => Rules::Closed(format!(
-                "robots.txt of {host} cannot be had, so nothing may be fetched there: {e}"
-            )),
-        }
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn fetch(client: &Client, url: &Url) -> Rules {
+    let mut place = url.clone();
+    place.set_path("/robots.txt");
+    place.set_query(None);
+    let request = Request::get(&place).accept("text/plain, */*;q=0.1").body_cap(CAP).cut_at_cap();
+    let host = place.host_str().unwrap_or_default();
+    match client.send(request).await {
+        Ok(response) => match response.status() {
+            200..=299 => {
+                let body = response.into_body();
+                let read = tokio::task::spawn_blocking(move || read(&body)).await;
+                match read.unwrap_or_else(|e| Err(e.to_string())) {
+                    Ok(robot) => Rules::File(Box::new(robot)),
+                    Err(why) => Rules::Closed(format!("robots.txt of {host} cannot be read: {why}")),
+                }
+            }
+            400..=499 => Rules::Open,
+            status => Rules::Closed(format!(
+                "robots.txt of {host} answered {status}, so nothing may be fetched there"
+            )),
+        },
+        Err(e) => {
+            Rules::Closed(format!("robots.txt of {host} cannot be had, so nothing may be fetched there: {e}"))
+        }
     }
 }
 

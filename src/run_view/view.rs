@@ -141,6 +141,9 @@ impl RunView {
                     sum(&mut total.rows_in, stats.rows_in);
                     sum(&mut total.rows_out, stats.rows_out);
                     sum(&mut total.off_brand, stats.off_brand);
+                    for (reason, n) in &stats.dropped {
+                        *total.dropped.entry(reason.clone()).or_default() += n;
+                    }
                     sum(&mut total.quarantined, stats.quarantined);
                     sum(&mut total.duplicate, stats.duplicate);
                     sum(&mut total.bytes, stats.bytes);

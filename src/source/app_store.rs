@@ -213,6 +213,10 @@ impl Reading<'_> {
         if watermark.zip(oldest).is_some_and(|(mark, oldest)| *oldest < mark) {
             return Ok(After::End(self.before.seen_until(), None));
         }
+        // Older ones are of no day that the project has.
+        if let Some(oldest) = oldest.filter(|oldest| **oldest < intake.starts_ms()) {
+            return Ok(After::End(Some(oldest.saturating_add(1)), None));
+        }
         // A short page is no end: Apple filters pages after cutting them.
         Ok(if page.last == Some(number) && number < LAST_PAGE {
             After::End(Some(0), None)

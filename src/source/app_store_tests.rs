@@ -94,6 +94,22 @@ fn a_later_reading_ends_where_it_passes_the_last_one() {
 }
 
 #[test]
+fn a_reading_stops_where_the_project_begins() {
+    let server = store(50, true);
+    let mut bench = Bench::new(&[&server]);
+    // Eight reviews are younger; the second page ends a hundred hours ago.
+    bench.context.start = bench.context.day_of_ms(NOW_MS - 3 * 24 * HOUR);
+    let start = bench.context.day_bounds(bench.context.start).0;
+    let read = read_with(&bench, &server, &Stream::default());
+    assert_eq!((read.end(), read.reached.requests), (("complete", None), 2));
+    assert_eq!(read.reached.covered, Some((NOW_MS - 10 * GAP + 1, NOW_MS)));
+    let inside = (0..10).filter(|n| NOW_MS - GAP * (n + 1) >= start).count() as u64;
+    let counts = &read.output.counts;
+    assert_eq!((counts.records_in, counts.outside), (inside, 10 - inside));
+    assert!((5..10).contains(&inside) && counts.adds_up() && counts.quarantined.is_empty(), "{counts:?}");
+}
+
+#[test]
 fn one_entry_none_and_the_app_itself() {
     let app =
         r#"{"im:name":{"label":"App"},"id":{"label":"app"},"updated":{"label":"2026-11-01T00:00:00Z"}}"#;

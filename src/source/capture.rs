@@ -124,6 +124,11 @@ impl CaptureContext {
         day_bounds(&self.timezone, day)
     }
 
+    /// Whether a day is before the project's first or after its last.
+    pub fn excludes(&self, day: Day) -> bool {
+        day < self.start || self.end.is_some_and(|end| day > end)
+    }
+
     /// The project's day of now.
     pub fn today(&self) -> Day {
         self.day_of(self.now_ms).0
@@ -152,6 +157,9 @@ pub struct Counts {
     pub placeholders: u64,
     /// Records of channels that the source does not ask for; not in `records_in`.
     pub elsewhere: u64,
+    /// Records of days that the project does not have, which a listing of the network shows
+    /// though nobody asked for them; not in `records_in`.
+    pub outside: u64,
 }
 
 impl Counts {
@@ -193,6 +201,8 @@ pub enum Verdict {
     Duplicate,
     /// Set aside.
     Quarantined,
+    /// Of a day that the project does not have: not taken in.
+    Outside,
 }
 
 /// Scores alone are captured again at most this often.

@@ -281,7 +281,9 @@ pub fn read_crawl(
             ended = Some("the pages repeat");
             break;
         }
-        if order.joins(before) {
+        // Further back is no day that the project has.
+        let passed = !order.broken && order.oldest().is_some_and(|oldest| oldest < intake.starts_ms());
+        if order.joins(before) || passed {
             break;
         }
         next = link.filter(|link| def.other_hosts || link.host() == response.url().host());
@@ -289,6 +291,8 @@ pub fn read_crawl(
     let joined = order.joins(before);
     let unordered = order.broken || order.items.is_empty();
     let now_ms = intake.now_ms();
+    // Everything since the project's beginning was seen, whatever was before.
+    let begun = order.oldest().is_some_and(|oldest| oldest < intake.starts_ms());
     let covered = match (before.seen_until(), order.oldest()) {
         (Some(seen), _) if joined => Some((seen, now_ms)),
         (_, Some(oldest)) if !unordered => Some((oldest.saturating_add(1), now_ms)),
@@ -300,6 +304,7 @@ pub fn read_crawl(
         Some(why) => Some(why),
         None if order.items.is_empty() => Some("no item has a time"),
         None if order.broken => Some("the items are not in the order of their times"),
+        None if begun => None,
         None if before.seen_until().is_some() => Some("items may have passed between two readings"),
         None => None,
     };

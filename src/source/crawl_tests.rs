@@ -74,7 +74,9 @@ fn posts_are_found_on_pages_and_forums_are_not() {
     assert_eq!(read.ids(), ["t3_a", "t3_b", "t3_c"]);
     assert_eq!(read.end(), ("complete", None));
     assert_eq!(read.reached.covered, Some((ms("2026-11-08T10:00:00.001Z"), NOW_MS)));
-    assert_eq!((read.reached.pages, read.reached.requests), (2, 2));
+    // robots.txt is a request like any other.
+    assert_eq!((read.reached.pages, read.reached.requests), (2, 3));
+    assert_eq!(server.requests().len(), 3);
     let row = &read.rows()[0];
     assert_eq!(row["title"], "Title & a");
     assert_eq!(row["body"], "Body\nof a");
@@ -98,6 +100,7 @@ fn what_robots_txt_disallows_is_not_asked_for() {
     assert_eq!(read.end(), ("blocked", Some("blocked by robots.txt")));
     assert_eq!(server.requests().iter().map(|seen| seen.path.as_str()).collect::<Vec<_>>(), ["/robots.txt"]);
     assert_eq!(read.output.counts.records_in, 0);
+    assert_eq!((read.reached.pages, read.reached.requests), (0, 1), "robots.txt itself");
 
     // A redirect into what is disallowed is not followed either.
     let server = site(|_| Reply::redirect(302, "/private/search"));
@@ -123,18 +126,41 @@ fn a_later_reading_ends_where_it_joins() {
 }
 
 #[test]
+fn a_reading_stops_where_the_project_begins() {
+    let server = site(|seen| {
+        let n = seen.query.split("page=").nth(1).map_or(0, |n| n.parse::<u32>().unwrap());
+        let items = [
+            item(&format!("a{n}"), &format!("{:02}T10:00", 9 - n)),
+            item(&format!("b{n}"), &format!("{:02}T09:00", 9 - n)),
+        ];
+        html(&items, Some(&format!("/search?page={}", n + 1)))
+    });
+    let mut bench = Bench::new(&[&server]);
+    bench.context.start = "2026-11-08".parse().unwrap();
+    let read = read_with(&bench, &def(&server), &Stream::default());
+    assert_eq!((read.end(), read.reached.pages), (("complete", None), 3));
+    assert_eq!(read.reached.covered, Some((ms("2026-11-07T09:00:00.001Z"), NOW_MS)));
+    assert_eq!(read.ids(), ["t3_a0", "t3_b0", "t3_a1", "t3_b1"]);
+    let counts = &read.output.counts;
+    assert_eq!((counts.records_in, counts.outside, counts.quarantined_total()), (4, 2, 0));
+    // Nothing may have passed in between, however long ago the last reading was.
+    let apart = Stream { covered: vec![(0, ms("2026-11-01T00:00:00.000Z"))], ..Stream::default() };
+    assert_eq!(read_with(&bench, &def(&server), &apart).end(), ("complete", None));
+}
+
+#[test]
 fn pages_that_lead_nowhere_end_the_reading() {
-    for (next, why, pages) in [
+    for (next, why, requests) in [
         // The same page by the same URL, and by ever new ones.
-        ("/search?q=pharmacy&sort=new", "the pages repeat", 1),
-        ("/search?page=RANDOM", "the pages repeat", 2),
+        ("/search?q=pharmacy&sort=new", "the pages repeat", 2),
+        ("/search?page=RANDOM", "the pages repeat", 3),
     ] {
         let server = site(move |seen| {
             html(&[item("a", "09T10:00")], Some(&next.replace("RANDOM", &seen.number.to_string())))
         });
         let read = read(&server);
         assert_eq!(read.end(), ("partial", Some(why)), "{next}");
-        assert_eq!(read.reached.requests, pages);
+        assert_eq!(read.reached.requests, requests);
         assert_eq!(read.ids(), ["t3_a"]);
     }
     let server = site(|seen| {
@@ -146,10 +172,10 @@ fn pages_that_lead_nowhere_end_the_reading() {
     def.max_pages = 3;
     let read = read_with(&bench, &def, &Stream::default());
     assert_eq!(read.end(), ("partial", Some("the limit of pages was reached")));
-    assert_eq!((read.reached.pages, read.reached.requests), (3, 3));
+    assert_eq!((read.reached.pages, read.reached.requests), (3, 4));
     // A link to another host is not followed.
     let server = site(|_| html(&[item("a", "09T10:00")], Some("https://elsewhere.example/")));
-    assert_eq!(self::read(&server).reached.requests, 1);
+    assert_eq!(self::read(&server).reached.requests, 2);
 }
 
 #[test]

@@ -49,6 +49,24 @@ fn an_rss_feed_is_read_whole() {
 }
 
 #[test]
+fn entries_of_days_outside_of_the_project_are_counted_and_not_taken_in() {
+    let server = Fake::script([Reply::text(RSS)]);
+    let mut bench = Bench::new(&[&server]);
+    bench.context.start = "2026-11-09".parse().unwrap();
+    let read = read(&bench, &FeedDef::new("f", "blog", [server.url("/feed")]), &Stream::default());
+    assert_eq!(read.ids(), ["n-2"]);
+    assert_eq!(read.aside(), [("missing_created_at", 1)]);
+    let counts = &read.output.counts;
+    assert_eq!((counts.records_in, counts.good, counts.outside), (2, 1, 1));
+    assert!(counts.adds_up());
+    assert_eq!(
+        read.reached.covered,
+        Some((ms("2026-11-08T07:00:00.001Z"), NOW_MS)),
+        "it was seen all the same"
+    );
+}
+
+#[test]
 fn older_and_other_dialects_are_read() {
     let item = "<item><title>t</title><link>https://x.example/1</link><description>d</description></item>";
     let rdf = |namespace: &str| {

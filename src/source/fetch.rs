@@ -104,7 +104,7 @@ impl<'a> Fetcher<'a> {
         let spacing = std::time::Duration::from_millis(spacing_ms);
         // robots.txt itself is a request to the host.
         self.client.client().space(url, spacing);
-        match self.client.block_on(self.net.robots.check(url)) {
+        match self.client.block_on(self.net.robots.check_by(self.client.client(), url)) {
             RobotsVerdict::Allowed { delay } => {
                 self.client.client().space(url, spacing.max(delay.unwrap_or_default()));
                 Ok(())

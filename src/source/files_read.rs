@@ -1,4 +1,5 @@
-//! A file's content as a stream: decompressed by what its first bytes are, hashed as read.
+//! A file's content as a stream: decompressed by what its first bytes are, UTF-16 turned into
+//! UTF-8, hashed as read.
 //!
 //! The hash is that of the file's own bytes, all of them, even those behind the end of the
 //! compressed stream. Blocks on disk.
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::capture::SourceError;
+use super::utf16::Transcoder;
 
 /// The file's bytes, hashed and counted on their way.
 struct Tap {
@@ -65,6 +67,7 @@ pub(super) enum Compression {
 /// The uncompressed content of one file.
 pub(super) struct Content {
     decoder: Decoder,
+    transcoder: Transcoder,
     state: Rc<RefCell<TapState>>,
     pub compression: Compression,
 }
@@ -90,7 +93,7 @@ impl Content {
         } else {
             (Decoder::Plain(reader), Compression::Plain)
         };
-        Ok(Self { decoder, state, compression })
+        Ok(Self { decoder, transcoder: Transcoder::default(), state, compression })
     }
 
     /// Bytes of the file read so far.
@@ -121,12 +124,14 @@ impl Content {
 
 impl Read for Content {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match &mut self.decoder {
+        let decoder = &mut self.decoder;
+        let mut source = |out: &mut [u8]| match decoder {
             Decoder::Plain(reader) => reader.read(out),
             Decoder::Gzip(decoder) => decoder.read(out),
             Decoder::Zstd(decoder) => decoder.read(out),
             Decoder::Done => Ok(0),
-        }
+        };
+        self.transcoder.read(&mut source, out)
     }
 }
 
@@ -202,6 +207,25 @@ mod tests {
             assert_eq!((hash.to_string(), size), (hash_file(&path).unwrap(), bytes.len() as u64));
             assert_eq!(read_at(&path, 4, 3).unwrap(), b"two");
             assert_eq!(read_at(&path, 6, 30).unwrap(), b"o\n");
+        }
+    }
+
+    #[test]
+    fn utf16_is_read_as_utf8_and_hashed_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        let text = "id,text\n1,später 😀\n";
+        let bytes: Vec<u8> =
+            std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for bytes in [bytes.clone(), gzip(&bytes)] {
+            std::fs::write(&path, &bytes).unwrap();
+            let mut content = Content::open(File::open(&path).unwrap()).unwrap();
+            let mut read = String::new();
+            content.read_to_string(&mut read).unwrap();
+            assert_eq!(read, text);
+            assert_eq!(content.finish().unwrap().0.to_string(), hash_file(&path).unwrap());
+            // Places are those of the text as it is read.
+            assert_eq!(read_at(&path, 8, 9).unwrap(), "1,später".as_bytes());
         }
     }
 

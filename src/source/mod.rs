@@ -47,6 +47,7 @@ pub mod sample;
 mod sample_capture;
 mod splice;
 mod traces;
+mod utf16;
 
 #[cfg(test)]
 mod files_tests;

@@ -213,6 +213,10 @@ pub struct Stream {
     pub pages: u32,
     /// Requests of the last reading.
     pub requests: u32,
+    /// What mapped the records of the last reading: adapter, privacy and the like. Where it is
+    /// another now, what has not changed at the place is to be read all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maps: Option<String>,
 }
 
 /// A failed stream is tried again after so long; doubled each time,
@@ -279,6 +283,16 @@ impl Stream {
             }
         }
         self.covered = merged;
+    }
+
+    /// Forgets the validators of the last answer where records are mapped in another way now:
+    /// the place would say that nothing is new, and nothing would be mapped again.
+    pub fn mapped_by(&mut self, maps: &str) {
+        if self.maps.as_deref() != Some(maps) {
+            self.cursor.etag = None;
+            self.cursor.last_modified = None;
+            self.maps = Some(maps.to_string());
+        }
     }
 
     /// Whether everything from one moment to another was seen.
@@ -354,6 +368,11 @@ impl<'a> Intake<'a> {
         self.context.now_ms
     }
 
+    /// The first moment of the project's days, milliseconds since 1970 UTC.
+    pub fn starts_ms(&self) -> i64 {
+        self.context.day_bounds(self.context.start).0
+    }
+
     /// What is done with authors.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
@@ -402,11 +421,19 @@ impl<'a> Intake<'a> {
     /// Takes one mapped record. Its author has gone through [`Intake::redactor`], in `raw` as
     /// well; `seq` is set here. `record` are the record's bytes, for a glimpse in quarantine.
     ///
+    /// A listing shows what it holds, whoever asks: a record of a day that the project does not
+    /// have is counted as such and nothing more. In a person's file the same is set aside,
+    /// because there it was meant to be read.
+    ///
     /// # Errors
     /// When the spool cannot be written, or bronze not be read.
     pub fn take(&mut self, mut envelope: Envelope<'_>, record: &str) -> Result<Verdict, SourceError> {
         if let Some(created) = envelope.created_at {
             let day = self.context.day_of(created).0;
+            if self.context.excludes(day) {
+                self.capture.counts_mut().outside += 1;
+                return Ok(Verdict::Outside);
+            }
             if self.learned.insert(day) {
                 (self.learn)(day, self.capture.known_mut())?;
             }
@@ -505,6 +532,27 @@ mod tests {
         assert!(stream.covers(21, 40) && !stream.covers(14, 21) && stream.covers(15, 15));
         assert_eq!(stream.seen_until(), Some(40));
         assert_eq!((stream.oldest_ms, stream.newest_ms), (Some(0), Some(40)));
+    }
+
+    #[test]
+    fn validators_go_when_records_are_mapped_in_another_way() {
+        let cursor = Cursor {
+            etag: Some("\"1\"".into()),
+            last_modified: Some("Sat, 01 Aug 2026 00:00:00 GMT".into()),
+            newest: vec!["a".into()],
+            ..Cursor::default()
+        };
+        let mut stream =
+            Stream { cursor: cursor.clone(), maps: Some("feed/1 drop".into()), ..Stream::default() };
+        stream.mapped_by("feed/1 drop");
+        assert_eq!(stream.cursor, cursor);
+        stream.mapped_by("feed/1 keep");
+        let without = Cursor { etag: None, last_modified: None, ..cursor };
+        assert_eq!((&stream.cursor, stream.maps.as_deref()), (&without, Some("feed/1 keep")));
+        // What an older version wrote down says nothing of how it mapped.
+        let mut old: Stream = serde_json::from_str(r#"{"cursor":{"etag":"x"}}"#).unwrap();
+        old.mapped_by("feed/1 drop");
+        assert_eq!(old.cursor.etag, None);
     }
 
     #[test]

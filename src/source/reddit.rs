@@ -263,7 +263,8 @@ impl<'r, 'a> Reading<'r, 'a> {
         // A search within a window cannot say anything about what was before it.
         let whole = asked.iter().all(|(name, value)| *name != "t" || *value == "all");
         let begins_ms = if whole { 0 } else { self.joined_ms.unwrap_or(now_ms) };
-        let plan = Plan { joined_ms: self.joined_ms, needed_ms, begins_ms, now_ms, sure };
+        let starts_ms = self.intake.starts_ms();
+        let plan = Plan { joined_ms: self.joined_ms, needed_ms, begins_ms, starts_ms, now_ms, sure };
         let mut paging = Paging::new(plan);
         let mut after: Option<String> = None;
         let mut halted = None;

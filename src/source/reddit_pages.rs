@@ -49,6 +49,8 @@ pub(super) struct Plan {
     pub needed_ms: i64,
     /// What the listing is asked for begins here: 0 for everything.
     pub begins_ms: i64,
+    /// The project begins here: what is older is not asked for.
+    pub starts_ms: i64,
     /// The moment before the first request.
     pub now_ms: i64,
     /// See [`LISTING_SURE`].
@@ -71,7 +73,7 @@ pub(super) enum End {
     Ended,
     /// It ended where such listings end, whatever there is.
     Capped,
-    /// A whole page was older than what was seen before.
+    /// A whole page was older than what was seen before, or than the project.
     Passed,
     /// Pages repeat.
     Loop,
@@ -161,9 +163,10 @@ impl Paging {
         if let Some(end) = ordered[last..].iter().max() {
             self.floor_ms = Some(self.floor_ms.map_or(*end, |floor| floor.min(*end)));
         }
-        if let (Some(joined), Some(newest)) = (self.plan.joined_ms, ordered.iter().max())
-            && *newest < joined - OVERLAP_MS
-        {
+        let joined = self.plan.joined_ms.unwrap_or(i64::MIN);
+        // A last page says more than that: what it shows is all there is.
+        let needed = if after.is_some() { joined.max(self.plan.starts_ms) } else { joined };
+        if ordered.iter().max().is_some_and(|newest| *newest < needed.saturating_sub(OVERLAP_MS)) {
             return Step::Over(End::Passed);
         }
         let Some(after) = after else {
@@ -206,7 +209,7 @@ impl Paging {
         };
         let from = match end {
             End::Ended => Some(begins_ms),
-            End::Passed => joined_ms,
+            // Where the project begins after what was seen before, the two do not join.
             _ if joins => joined_ms,
             _ => shown,
         };

@@ -10,7 +10,14 @@ use super::reddit_pages::*;
 const NOW: i64 = 1_793_491_200_000;
 
 fn plan(joined_ms: Option<i64>) -> Plan {
-    Plan { joined_ms, needed_ms: NOW - 86_400_000, begins_ms: 0, now_ms: NOW, sure: LISTING_SURE }
+    Plan {
+        joined_ms,
+        needed_ms: NOW - 86_400_000,
+        begins_ms: 0,
+        starts_ms: 0,
+        now_ms: NOW,
+        sure: LISTING_SURE,
+    }
 }
 
 /// Items created so many seconds before now.
@@ -53,6 +60,24 @@ fn it_goes_on_until_a_whole_page_is_older_than_what_was_seen() {
     assert_eq!(paging.page(&items(4_290..4_390), Some("e")), Step::Over(End::Passed));
     let end = paging.conclude(End::Passed);
     assert_eq!((end.reach, end.covered, end.joined_ms), (Reach::Complete, Some((joined, TO)), Some(TO)));
+}
+
+#[test]
+fn a_first_reading_ends_where_the_project_begins() {
+    let starts_ms = NOW - 3_600_000;
+    let first = |joined_ms| Paging::new(Plan { starts_ms, ..plan(joined_ms) });
+    let mut paging = first(None);
+    assert_eq!(paging.page(&items(3_550..3_650), Some("a")), Step::More("a".into()));
+    assert_eq!(paging.page(&items(4_190..4_290), Some("b")), Step::More("b".into()));
+    assert_eq!(paging.page(&items(4_290..4_390), Some("c")), Step::Over(End::Passed));
+    let end = paging.conclude(End::Passed);
+    // Items are in order but for the last few, of which the youngest counts.
+    let seen = NOW - 4_387_000 + 1;
+    assert_eq!((end.reach, end.covered, end.joined_ms), (Reach::Complete, Some((seen, TO)), Some(TO)));
+    // What was seen before the project's beginning does not join what was seen since.
+    let mut paging = first(Some(NOW - 90_000_000));
+    assert_eq!(paging.page(&items(4_290..4_390), Some("a")), Step::Over(End::Passed));
+    assert_eq!(paging.conclude(End::Passed).covered, Some((seen, TO)));
 }
 
 #[test]
@@ -194,7 +219,14 @@ fn poll(
     captured: &mut HashSet<usize>,
 ) -> Reached {
     let joined_ms = before.cursor.joined_ms;
-    let plan = Plan { joined_ms, needed_ms: now_ms - 43_200_000, begins_ms: 0, now_ms, sure: LISTING_SURE };
+    let plan = Plan {
+        joined_ms,
+        needed_ms: now_ms - 43_200_000,
+        begins_ms: 0,
+        starts_ms: 0,
+        now_ms,
+        sure: LISTING_SURE,
+    };
     let mut paging = Paging::new(plan);
     let mut after: Option<usize> = None;
     let mut number = 0;

@@ -40,7 +40,7 @@ fn a_label_makes_the_day_of_its_post_again_and_nothing_else() {
     assert_eq!(list(&told["stale"]), READERS.iter().map(|a| format!("{a}[{}]", day(2))).collect());
 
     let human = project.ok(&["explain", "silver_posts", "--partition", &day(2)]).stdout;
-    assert!(human.contains("labels"), "{human}");
+    assert!(human.contains("stale: after labels"), "{human}");
     let (planned, captures) =
         project.plan(&["labels", "silver_posts", "post_signals", "general_feedback_ai"]);
     assert_eq!(planned, steps(&["labels"], [2]).union(&steps(&READERS, [2])).cloned().collect::<Steps>());

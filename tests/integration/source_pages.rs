@@ -160,6 +160,47 @@ fn hacker_news() {
     assert_eq!(late[0]["body"], "Mine came late & warm.");
 }
 
+/// The pages of sources of the network: their tables are understood as they stand, and their lists
+/// of keys name what the table of the same type may hold.
+#[test]
+fn tables_of_the_network_are_understood() {
+    for page in ["reddit", "reddit_archive", "feed", "app_store", "crawl"] {
+        let mut project = Project::files("2026-08-01", "2026-08-05");
+        let tables = tables(page);
+        let names: Vec<String> = tables.keys().cloned().collect();
+        for table in tables.values() {
+            assert_eq!(table["type"].as_str(), Some(page), "{page}");
+        }
+        project.set("sources", tables.clone());
+        project.set("assets.raw_posts.sources", names.clone());
+        project.save();
+        let valid = project.json(&["validate"]);
+        assert_eq!((&valid["valid"], &valid["problems"]), (&json!(true), &json!([])), "{page}: {valid}");
+        let listed = project.json(&["source", "list"]);
+        assert_eq!(listed.as_array().map(Vec::len), Some(names.len()), "{page}");
+
+        // Every key that the page explains exists: a wrong value of it is refused as such, and not
+        // as a key that nobody knows.
+        let text = shipped(&format!("docs/sources/{page}.md"));
+        let explained = text.split("| key | means | if left out |").nth(1).unwrap();
+        let rows = explained.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let keys = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(','));
+        let keys: Vec<&str> = keys.map(|key| key.trim().trim_matches('`')).collect();
+        assert!(keys.len() > 3, "{page}: {keys:?}");
+        for key in keys {
+            let name = &names[0];
+            let mut project = Project::files("2026-08-01", "2026-08-05");
+            project.set("sources", tables.clone());
+            project.set("assets.raw_posts.sources", names.clone());
+            project.set(&format!("sources.{name}.{key}"), toml::Value::Float(-1.5));
+            project.save();
+            let told = project.run(&["validate"]).expect(2).stderr;
+            let refused = told.contains(&format!("sources.{name}.{key}"));
+            assert!(refused && !told.contains("unknown"), "{page}: {key}: {told}");
+        }
+    }
+}
+
 #[test]
 fn every_page_is_listed_and_run() {
     let index = shipped("docs/sources/README.md");

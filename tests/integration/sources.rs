@@ -414,3 +414,109 @@ fn the_readmes_sources_can_be_copied() {
     let listed = project.json(&["source", "list"]);
     assert_eq!(listed.as_array().map(Vec::len), Some(declared.len()));
 }
+
+/// A comment may be about a brand that only its post's headline names.
+#[test]
+fn a_comment_on_an_unknown_post_is_not_called_off_brand() {
+    let mut project = Project::files("2026-08-01", "2026-08-01");
+    project.set("brands.everything.match_any", vec!["amazon pharmacy"]);
+    project.save();
+    let comment = |id: &str, body: &str, headline: Option<&str>| {
+        let mut record = json!({
+            "name": format!("t1_{id}"), "body": body, "link_id": format!("t3_{id}"), "parent_id": format!("t3_{id}"),
+            "created_utc": START + 60, "subreddit": "pharmacy", "score": 1,
+        });
+        if let Some(headline) = headline {
+            record["link_title"] = headline.into();
+        }
+        format!("{record}\n")
+    };
+    let post = crate::project::post("p", 1, 1, "nothing of the kind") + "\n";
+    let lines = [
+        post,
+        comment("own", "amazon pharmacy was late", None),
+        comment("known", "late again", Some("Amazon Pharmacy, anyone?")),
+        comment("off", "late again", Some("My bakery")),
+        comment("unknown", "late again", None),
+        comment("blank", "late again", Some("")),
+    ];
+    project.write("in/a.ndjson", lines.concat());
+    let made = project.all();
+    let stats = &made["totals"]["silver_posts"];
+    assert_eq!((&stats["rows_in"], &stats["rows_out"]), (&json!(6), &json!(2)), "{stats}");
+    assert_eq!(stats["dropped"], json!({ "off_brand": 2, "parent_unknown": 2 }));
+    assert_eq!(stats["off_brand"], 2);
+    let excluded = project.json(&["brand", "test", "--excluded", "10"]);
+    let reason = |id: &str| {
+        let found = excluded.as_array().unwrap().iter().find(|p| p["post_id"] == format!("reddit:{id}"));
+        found.unwrap_or_else(|| panic!("{id} in {excluded}"))["reason"].clone()
+    };
+    assert_eq!(excluded.as_array().map(Vec::len), Some(4));
+    for (id, why) in [
+        ("t3_p", "off_brand"),
+        ("t1_off", "off_brand"),
+        ("t1_unknown", "parent_unknown"),
+        ("t1_blank", "parent_unknown"),
+    ] {
+        assert_eq!(reason(id), why, "{id}");
+    }
+    let shown = project.ok(&["materialize", "silver_posts", "--force"]).stderr;
+    assert!(shown.contains("left out of silver_posts: 2 off_brand, 2 parent_unknown"), "{shown}");
+    assert_eq!(project.ok(&["brand", "test", "--excluded", "1"]).stdout.lines().count(), 2);
+}
+
+/// What a feed shows of other days is nobody's mistake, and a feed that has not changed is read
+/// again when its entries are mapped in another way.
+#[test]
+fn a_feed_is_mapped_again_when_privacy_changes() {
+    let server = Fake::start(|seen| {
+        if seen.header("if-none-match") == Some("\"1\"") {
+            return Reply::new(304);
+        }
+        let entry = |id: &str, day: &str| {
+            format!(
+                r#"{{"id":"{id}","title":"amazon pharmacy","authors":[{{"name":"ann"}}],"date_published":"{day}T10:00:00Z"}}"#
+            )
+        };
+        let items = [entry("in", "2026-08-02"), entry("before", "2026-07-02"), entry("after", "2026-09-02")];
+        let body = format!(
+            r#"{{"version":"https://jsonfeed.org/version/1.1","title":"f","items":[{}]}}"#,
+            items.join(",")
+        );
+        Reply::json(body).header("etag", "\"1\"")
+    });
+    let mut project = Project::files("2026-08-01", "2026-08-03");
+    project.set("sources.news.type", "feed");
+    project.set("sources.news.urls", vec![server.url("/feed")]);
+    project.set("sources.news.allow_hosts", vec!["127.0.0.1"]);
+    project.set("sources.news.every", "1ms");
+    // The days are long over: a feed is read for as long as something may still change in them.
+    project.set("sources.news.settle", "5000d");
+    project.set("assets.raw_posts.sources", vec!["news"]);
+    project.save();
+    let read = |project: &Project| {
+        project.all();
+        project.query("SELECT native_id, author FROM raw_posts ORDER BY fetched_at")
+    };
+    assert_eq!(read(&project), [json!({ "native_id": "in", "author": null })]);
+    let account = project.json(&["quarantine", "list"]);
+    let feed = account.as_array().unwrap().iter().find(|w| w["records_in"] != 0).unwrap();
+    assert_eq!(
+        (&feed["records_in"], &feed["good"], &feed["quarantined"], &feed["outside"], &feed["adds_up"]),
+        (&json!(1), &json!(1), &json!(0), &json!(2), &json!(true)),
+        "{account}"
+    );
+    // Nothing new: the answer is 304, and nothing is captured.
+    assert_eq!(read(&project).len(), 1);
+    let validators = |server: &Fake| -> Vec<bool> {
+        server.requests().iter().map(|r| r.header("if-none-match").is_some()).collect()
+    };
+    assert_eq!(validators(&server), [false, true]);
+    project.set("privacy.author", "keep");
+    project.save();
+    let rows = read(&project);
+    assert_eq!(validators(&server), [false, true, false]);
+    assert_eq!(rows.last(), Some(&json!({ "native_id": "in", "author": "ann" })), "{rows:?}");
+    read(&project);
+    assert_eq!(validators(&server), [false, true, false, true]);
+}
