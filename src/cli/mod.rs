@@ -16,6 +16,7 @@ mod forget;
 mod init;
 mod maintenance;
 mod materialize;
+mod model;
 mod plan;
 mod quarantine;
 mod query;

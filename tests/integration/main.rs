@@ -18,6 +18,7 @@ mod forget;
 mod hostile;
 mod json;
 mod lake_and_state;
+mod model;
 mod pipes;
 mod processes;
 mod project;
