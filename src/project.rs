@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::diagnostic::{Problem, Severity, SourceText, TextProblem};
 use crate::engine::{self, Engine, EngineOptions, Grouping, TextTools};
-use crate::enrich::{Embedded, Prompt, SHIPPED_PROMPT, Tables};
+use crate::enrich::{Embedded, ModelError, Prompt, SHIPPED_PROMPT, SentimentModel, Tables};
 use crate::exec::{self, AssetShape, Clients, FilesCache, Resources, Sight, World, WorldError};
 use crate::graph::{AssetIdx, AssetKind, PartitionMapping, Partitioning};
 use crate::lake::{Lake, LakeError};
@@ -23,6 +23,8 @@ use crate::state::{State, StateError};
 pub const PIPELINES: &str = "pipelines.toml";
 /// The folder of bodies.
 pub const ASSETS: &str = "assets";
+/// The project's own sentiment model, in the folder of bodies.
+pub const SENTIMENT_MODEL: &str = "sentiment.model";
 /// Where the database is, relative to the project.
 pub const DATABASE: &str = "state/rxpulse.db";
 
@@ -49,6 +51,15 @@ pub enum ProjectError {
     /// There is no project where one was named.
     #[error("there is no {PIPELINES} in {0}; `rxpulse init {0}` makes a project there")]
     NotThere(PathBuf),
+    /// A sentiment model cannot be used.
+    #[error("{path}: {error}")]
+    Model {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: ModelError,
+    },
     /// The lake refused.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -106,6 +117,7 @@ impl Project {
     /// Every problem of its files at once.
     pub fn open(root: PathBuf, profile: Option<String>) -> Result<Project, ProjectError> {
         let texts = read_texts(&root)?;
+        let sentiment = sentiment_model(&root)?;
         let (parsed, brands, taxonomy, embedded) = {
             let found = std::cell::RefCell::new((None, None));
             let model = std::cell::RefCell::new(None);
@@ -116,7 +128,10 @@ impl Project {
             };
             let tables = |find: &config::FindText<'_>, issue_ids: &[String]| {
                 let (tables, problems) = Tables::read(find, issue_ids);
-                let embedded = Embedded::with_tables(tables);
+                let mut embedded = Embedded::with_tables(tables);
+                if let Some(sentiment) = &sentiment {
+                    embedded = embedded.with_model(sentiment.clone());
+                }
                 let facts = TableFacts { embedded: embedded.version_hash(), problems };
                 *model.borrow_mut() = Some(embedded);
                 facts
@@ -419,6 +434,30 @@ impl Project {
             ai: crate::exec::Ai::default(),
         })
     }
+}
+
+/// The project's own sentiment model; `None` when it uses the one inside the program.
+///
+/// # Errors
+/// When there is one that cannot be read or used.
+pub fn sentiment_model(root: &Path) -> Result<Option<Arc<SentimentModel>>, ProjectError> {
+    let path = root.join(ASSETS).join(SENTIMENT_MODEL);
+    if !path.try_exists().map_err(|error| ProjectError::Read { path: path.clone(), error })? {
+        return Ok(None);
+    }
+    read_model(&path).map(Some)
+}
+
+/// The sentiment model in a file.
+///
+/// # Errors
+/// When it cannot be read or used.
+pub fn read_model(path: &Path) -> Result<Arc<SentimentModel>, ProjectError> {
+    let bytes =
+        std::fs::read(path).map_err(|error| ProjectError::Read { path: path.to_path_buf(), error })?;
+    let model = SentimentModel::read(&bytes)
+        .map_err(|error| ProjectError::Model { path: path.to_path_buf(), error })?;
+    Ok(Arc::new(model))
 }
 
 fn read_text(root: &Path, name: &str) -> Result<SourceText, ProjectError> {

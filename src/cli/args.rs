@@ -91,6 +91,9 @@ pub enum Command {
     /// Try the issue taxonomy
     #[command(subcommand)]
     Taxonomy(Taxonomy),
+    /// The sentiment model: train, eval, show
+    #[command(subcommand)]
+    Model(Model),
     /// Write a new project into a folder
     Init(Init),
     /// Delete versions that nothing names any more
@@ -523,6 +526,70 @@ pub enum Taxonomy {
         /// The text
         text: String,
     },
+}
+
+/// `model …`.
+#[derive(Subcommand, Debug)]
+pub enum Model {
+    /// Train a sentiment model on labelled texts; same data and seed, same bytes
+    Train {
+        /// Labelled texts: files, or folders with a train.tsv
+        #[arg(long, value_name = "PATH", required = true, num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// Other labelled texts, on which recall of the three classes is evened out
+        #[arg(long, value_name = "FILE", num_args = 1..)]
+        dev: Vec<PathBuf>,
+        /// Where to write it (default: assets/sentiment.model of the project)
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Decides the order of the examples
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How often every example is seen
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+        epochs: u32,
+        /// How the files are read
+        #[command(flatten)]
+        reading: LabelledText,
+    },
+    /// How well it does on labelled texts: recall and precision of each class
+    Eval {
+        /// Labelled texts
+        #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+        data: Vec<PathBuf>,
+        /// Another model than the project's, or the one inside the program
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+        /// How the files are read
+        #[command(flatten)]
+        reading: LabelledText,
+    },
+    /// What it was trained on
+    Show {
+        /// Another model than the project's, or the one inside the program
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
+    },
+}
+
+/// How files of labelled texts are read.
+#[derive(Args, Debug, Clone)]
+pub struct LabelledText {
+    /// What the ids of GoEmotions are (default: groups when none is above 3)
+    #[arg(long, value_enum)]
+    pub ids: Option<EmotionIds>,
+    /// Mean ratings up to this far from 0 are neutral
+    #[arg(long, value_name = "RATING", default_value_t = 0.5)]
+    pub neutral: f64,
+}
+
+/// What the ids in a file of GoEmotions mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EmotionIds {
+    /// The 28 published emotions.
+    Emotions,
+    /// ambiguous, negative, neutral, positive.
+    Groups,
 }
 
 /// `init`.

@@ -34,7 +34,9 @@ impl From<ProjectError> for CliError {
     fn from(error: ProjectError) -> Self {
         match error {
             ProjectError::Problems(problems) => CliError::Problems(problems),
-            ProjectError::NotFound(_) | ProjectError::NotThere(_) => CliError::Usage(error.to_string()),
+            ProjectError::NotFound(_) | ProjectError::NotThere(_) | ProjectError::Model { .. } => {
+                CliError::Usage(error.to_string())
+            }
             other => CliError::Failed(other.to_string()),
         }
     }
@@ -103,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Forget(args) => super::forget::run(&global, &args),
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),
+        Command::Model(args) => super::model::run(&global, &args),
         Command::Init(args) => super::init::run(&global, &args),
         Command::Gc(args) => super::maintenance::gc(&global, &args),
         Command::Prune(args) => super::maintenance::prune(&global, &args),

@@ -19,6 +19,7 @@ mod init;
 mod label;
 mod maintenance;
 mod materialize;
+mod model;
 mod plan;
 mod plan_ai;
 mod quarantine;

@@ -20,6 +20,12 @@ mod embedded;
 mod feedback;
 mod gemini;
 mod lexicon;
+mod model;
+mod model_data;
+mod model_features;
+#[cfg(test)]
+mod model_tests;
+mod model_train;
 mod openai;
 mod overlay;
 mod prompt;
@@ -50,6 +56,11 @@ pub use redact::{Placeholder, REDACTION_VERSION, Redacted, redact, visible};
 pub use usd::{Rates, Tokens, Usd};
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
+pub use model::{ModelError, SentimentModel};
+pub use model_data::{
+    Confusion, Corpus, DataError, Ids, ReadOptions, Shape, evaluate, own_examples, read_corpus,
+};
+pub use model_train::{Example, TrainError, TrainOptions, train};
 pub use overlay::overlay;
 pub use rules::Tables;
 pub use tables::{EnrichError, feedback_schema, signals, signals_schema};

@@ -1,7 +1,7 @@
 //! General feedback read by a language model, from outside: against a fake that was written from
 //! the services' description alone. Calls, money, what is kept, what happens when things fail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;

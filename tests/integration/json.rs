@@ -176,8 +176,11 @@ enum Prints {
 }
 use Prints::{Lines, List, Object};
 
+/// Labelled texts, made up.
+const LABELLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/labelled.tsv");
+
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 28] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 30] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -204,6 +207,8 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 28] = [
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
     ("brand test --excluded", &["brand", "test", "--excluded", "3"], 0, List),
     ("taxonomy test", &["taxonomy", "test", "my order is late"], 0, List),
+    ("model eval", &["model", "eval", "--data", LABELLED], 0, Object),
+    ("model show", &["model", "show"], 0, Object),
     ("validate", &["validate"], 0, Object),
     ("doctor", &["doctor"], 0, List),
 ];

@@ -21,6 +21,7 @@ mod hostile;
 mod json;
 mod labels;
 mod lake_and_state;
+mod model;
 mod pipes;
 mod processes;
 mod project;
