@@ -361,6 +361,7 @@ impl Project {
             shapes,
             files: FilesCache::default(),
             clients: Clients::default(),
+            gate: std::sync::OnceLock::new(),
         })
     }
 }

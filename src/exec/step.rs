@@ -13,7 +13,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef};
 
 use crate::check::{self, PartitionChecks};
-use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig};
+use crate::config::{AssetConfig, Body, CheckKind, EnrichConfig, Provider};
 use crate::diagnostic::SourceText;
 use crate::engine::{
     CancellationFlag, Engine, EngineError, Grouping, Input, InputFile, Progress, SqlJob, TableData,
@@ -163,6 +163,14 @@ pub fn run_group(
         }
         Err(message) => {
             return finish(job, vec![Some(Err(Failure::plain(message))); job.slots.len()], started);
+        }
+    }
+    if let Body::Enrich(enrich) = &res.config.asset(job.asset).body
+        && enrich.provider == Provider::Embedded
+        && let Some(why) = res.embedded_refusal()
+    {
+        for at in open.drain(..) {
+            outcomes[at] = Some(Err(Failure::plain(why)));
         }
     }
     let mut ready = Vec::new();

@@ -177,7 +177,7 @@ enum Prints {
 use Prints::{Lines, List, Object};
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 26] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 27] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -202,6 +202,7 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 26] = [
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
     ("brand test --excluded", &["brand", "test", "--excluded", "3"], 0, List),
     ("taxonomy test", &["taxonomy", "test", "my order is late"], 0, List),
+    ("ai eval", &["ai", "eval"], 0, Object),
     ("validate", &["validate"], 0, Object),
     ("doctor", &["doctor"], 0, List),
 ];
