@@ -432,6 +432,7 @@ impl Project {
             files: FilesCache::default(),
             clients: Clients::default(),
             ai: crate::exec::Ai::default(),
+            gate: std::sync::OnceLock::new(),
         })
     }
 }

@@ -94,6 +94,9 @@ pub enum Command {
     /// The sentiment model: train, eval, show
     #[command(subcommand)]
     Model(Model),
+    /// Who labels posts: how well, on the golden file
+    #[command(subcommand)]
+    Ai(Ai),
     /// Write a new project into a folder
     Init(Init),
     /// Delete versions that nothing names any more
@@ -590,6 +593,38 @@ pub enum EmotionIds {
     Emotions,
     /// ambiguous, negative, neutral, positive.
     Groups,
+}
+
+/// `ai …`.
+#[derive(Subcommand, Debug)]
+pub enum Ai {
+    /// Compare labels with the golden file
+    Eval(Eval),
+}
+
+/// `ai eval`.
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// The golden file [default: that of [ai.gate], else assets/golden.jsonl, else the one inside]
+    #[arg(long, value_name = "FILE")]
+    pub golden: Option<PathBuf>,
+    /// Who labels [default: the provider of [ai]]
+    #[arg(long, value_name = "NAME")]
+    pub provider: Option<String>,
+    /// Only one half of the posts
+    #[arg(long, value_enum)]
+    pub split: Option<crate::enrich::Split>,
+    /// Show disagreements of this field only: sentiment, risk_level, risk_category, theme, action,
+    /// issue_type
+    #[arg(long, value_name = "FIELD", value_parser = field)]
+    pub field: Option<crate::config::Field>,
+}
+
+fn field(text: &str) -> Result<crate::config::Field, String> {
+    let all = crate::config::Field::ALL;
+    all.into_iter()
+        .find(|f| f.as_str() == text)
+        .ok_or_else(|| format!("the fields are {}", all.map(crate::config::Field::as_str).join(", ")))
 }
 
 /// `init`.

@@ -106,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),
         Command::Model(args) => super::model::run(&global, &args),
+        Command::Ai(args) => super::ai::run(&global, &args),
         Command::Init(args) => super::init::run(&global, &args),
         Command::Gc(args) => super::maintenance::gc(&global, &args),
         Command::Prune(args) => super::maintenance::prune(&global, &args),

@@ -3,6 +3,7 @@
 //! Exit codes: 0 all well; 1 nothing was published (or the answer is "no"); 2 usage or
 //! configuration; 3 some published, some failed; 129/130/143 interrupted.
 
+mod ai;
 mod args;
 mod argv;
 mod assets;

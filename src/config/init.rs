@@ -18,6 +18,7 @@ pub fn init_files() -> Vec<(&'static str, &'static str)> {
         "assets/risk.toml",
         "assets/themes.toml",
         "assets/actions.toml",
+        "assets/golden.jsonl",
         "state/README.md",
         "state/.gitignore",
     ]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::model_asset::AssetConfig;
+use super::model_gate::GateConfig;
 use super::model_source::SourceConfig;
 use super::spot::{Located, Spot};
 use crate::diagnostic::SourceText;
@@ -224,6 +225,8 @@ pub struct AiConfig {
     pub max_usd_per_day: Option<f64>,
     /// Most calls of one run.
     pub max_calls: Option<u64>,
+    /// `[ai.gate]`, when declared.
+    pub gate: Option<GateConfig>,
     /// `[ai.gemini]`.
     pub gemini: Option<ModelConfig>,
     /// `[ai.openai_compatible]`.

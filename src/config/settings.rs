@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::model::*;
-use super::reader::{Fields, error, hint, warning};
+use super::model_gate::{GateConfig, Measure};
+use super::reader::{Fields, error, hint, list, warning};
 use super::spot::{Located, Spot};
 use super::tree::Value;
 use super::units::Length;
@@ -350,6 +351,7 @@ pub(super) fn ai(root: &mut Fields<'_>) -> (AiConfig, Option<Spot>) {
         max_usd_per_run: None,
         max_usd_per_day: None,
         max_calls: None,
+        gate: None,
         gemini: Some(usual_gemini()),
         openai_compatible: None,
     };
@@ -367,6 +369,7 @@ pub(super) fn ai(root: &mut Fields<'_>) -> (AiConfig, Option<Spot>) {
     ai.max_usd_per_run = f.amount("max_usd_per_run");
     ai.max_usd_per_day = f.amount("max_usd_per_day");
     ai.max_calls = f.integer("max_calls", 0..=i64::MAX).map(|n| n as u64);
+    ai.gate = f.table("gate").map(gate);
     ai.gemini = match f.table("gemini") {
         Some(table) => model(table, Provider::Gemini),
         None => Some(usual_gemini()),
@@ -430,6 +433,46 @@ fn limits(f: &mut Fields<'_>, ai: &AiConfig) {
             );
         }
     }
+}
+
+/// `[ai.gate]`: lowest values that labels must reach on the golden file.
+fn gate(mut f: Fields<'_>) -> GateConfig {
+    let golden = f.text("golden");
+    let mut min: Vec<(Measure, f64)> = Vec::new();
+    let help = "what labels must reach: min = { high_risk_recall = 0.95, high_risk_precision = 0.5 }";
+    f.need("min", help);
+    if let Some(bars) = f.table("min") {
+        if let (true, Some(at)) = (bars.all().is_empty(), &bars.at) {
+            f.sink().at(at, error("the gate lets everything pass: `min` is empty").help(help));
+        }
+        for entry in bars.all() {
+            let names: Vec<String> = Measure::all().map(Measure::name).collect();
+            let Some(measure) = Measure::of_name(&entry.key) else {
+                let known = || names.iter().map(String::as_str);
+                f.sink().at(
+                    &entry.at,
+                    error(format!("`{}` is not measured", entry.key)).label("not a measure").help(format!(
+                        "{}what can be asked for: {}",
+                        hint(&entry.key, known()),
+                        list(known())
+                    )),
+                );
+                continue;
+            };
+            match entry.node.value {
+                Value::Float(n) if (0.0..=1.0).contains(&n) => min.push((measure, n)),
+                Value::Integer(n @ 0..=1) => min.push((measure, n as f64)),
+                Value::Float(_) | Value::Integer(_) => f.sink().at(
+                    &entry.node.spot,
+                    error(format!("`{}` must be from 0 to 1", bars.path_of(&entry.key)))
+                        .help("a share: 0.95 for 95 of 100"),
+                ),
+                _ => bars.wrong(&entry.node, &entry.key, "a number from 0 to 1"),
+            }
+        }
+    }
+    f.finish();
+    GateConfig { golden, min }
 }
 
 fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {

@@ -16,9 +16,12 @@ mod asking;
 mod asking_tests;
 mod budget;
 mod calls;
+mod classes;
 mod embedded;
+mod eval;
 mod feedback;
 mod gemini;
+mod golden;
 mod lexicon;
 mod model;
 mod model_data;
@@ -56,6 +59,12 @@ pub use redact::{Placeholder, REDACTION_VERSION, Redacted, redact, visible};
 pub use usd::{Rates, Tokens, Usd};
 
 pub use embedded::{Embedded, Labels, RiskCategory, RiskLevel, Sentiment};
+pub use eval::{
+    Answers as GoldenAnswers, Cost, Detection, Disagreement, FieldReport, Labelled as GoldenLabels,
+    NO_ANSWER, Report, Shortfall, embedded as embedded_answers, evaluate as evaluate_labels,
+    issue_types as golden_issue_types, judge, judge_by,
+};
+pub use golden::{GOLDEN, GoldenPost, Known as KnownLabels, Split, read as read_golden};
 pub use model::{ModelError, SentimentModel};
 pub use model_data::{
     Confusion, Corpus, DataError, Ids, ReadOptions, Shape, evaluate, own_examples, read_corpus,

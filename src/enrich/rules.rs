@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::classes::Classes;
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
 use super::table_file::{self, ActionRow, At, ReasonRow, RiskFile, ThemeRow};
 use crate::classify::{Phrase, PhraseSet, Scratch, words_of};
@@ -61,6 +62,7 @@ pub(super) struct Rules {
     imagined: Vec<String>,
     asked: Vec<String>,
     clause: Vec<String>,
+    classes: Classes,
     risk: PhraseSet,
     risk_of: Vec<u16>,
     theme: PhraseSet,
@@ -155,17 +157,18 @@ fn unknown_issues(themes: &[ThemeRow], issue_ids: &[String]) -> Vec<TextProblem>
 }
 
 fn unknown_rows(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> Vec<TextProblem> {
-    let codes = risk.reasons.iter().map(|r| r.code.value.as_str());
+    let codes = risk.codes.iter().map(String::as_str);
     let ids = themes.iter().map(|t| t.id.value.as_str());
     let mut out = Vec::new();
     for action in actions {
         for code in &action.reasons {
-            if !codes.clone().any(|c| c == code.value) {
+            // A file that could not be read at all names nothing; that is told already.
+            if !risk.codes.is_empty() && !codes.clone().any(|c| c == code.value) {
                 out.push(table_file::unknown("risk reason", code, codes.clone()));
             }
         }
         for id in &action.themes {
-            if !ids.clone().any(|i| i == id.value) {
+            if !themes.is_empty() && !ids.clone().any(|i| i == id.value) {
                 out.push(table_file::unknown("theme", id, ids.clone()));
             }
         }
@@ -200,6 +203,7 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
     let names = |list: &[At<String>]| list.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
     let one = |text: &str| vec![text.to_string()];
     list(one("tables 1"));
+    list(Classes::texts(&risk.words));
     for words in [&risk.negations, &risk.imagined, &risk.asked, &risk.clause] {
         list(words.clone());
     }
@@ -267,6 +271,8 @@ impl Rules {
             imagined: risk.imagined,
             asked: risk.asked,
             clause: risk.clause,
+            // What is wrong with the lists was told when the file was read.
+            classes: Classes::read(&risk.words, &mut Vec::new()),
             risk: risk_set,
             risk_of,
             theme: theme_set,
@@ -274,8 +280,17 @@ impl Rules {
         }
     }
 
-    /// Sets the bit of every reason that one normalized sentence gives.
+    /// Sets the bit of every reason that one normalized sentence gives: as it stands, and with
+    /// the words of lists replaced.
     pub(super) fn risks(&self, normed: &str, scratch: &mut Scratch, reasons: &mut [bool]) -> bool {
+        let plain = self.risks_of(normed, scratch, reasons);
+        match self.classes.replace(normed) {
+            Some(replaced) => self.risks_of(&replaced, scratch, reasons) || plain,
+            None => plain,
+        }
+    }
+
+    fn risks_of(&self, normed: &str, scratch: &mut Scratch, reasons: &mut [bool]) -> bool {
         let mut any = false;
         self.risk.scan(normed, scratch, |_, phrase, span| {
             let reason = usize::from(self.risk_of[phrase as usize]);
@@ -436,13 +451,18 @@ mod tests {
         };
         for (file, from, to) in [
             ("risk.toml", "version = 1", "# a comment\nversion   =   1\n"),
-            ("risk.toml", "\"wrong med\", \"wrong meds\"", "\"wrong meds\", \"wrong  med\""),
+            (
+                "risk.toml",
+                "\"wrong {medicine}\", \"wrong near/2 {drug}\"",
+                "\"wrong near/2 {drug}\", \"wrong  {medicine}\"",
+            ),
             ("themes.toml", "description = \"Wrong,", "description = \"Other,"),
         ] {
             assert_eq!(version(file, from, to), shipped, "{file}: {to}");
         }
         for (file, from, to) in [
-            ("risk.toml", "\"wrong med\", ", ""),
+            ("risk.toml", "\"mislabel*\", ", ""),
+            ("risk.toml", "\"novolog\", ", ""),
             ("risk.toml", "guard = \"hypothetical\"", "guard = \"none\""),
             ("risk.toml", "level = \"medium\"", "level = \"high\""),
             ("risk.toml", "\"without\", ", ""),
@@ -457,7 +477,7 @@ mod tests {
 
     #[test]
     fn mistakes_have_a_place_and_advice() {
-        let cases: [(&str, &str, &str); 14] = [
+        let cases: [(&str, &str, &str); 16] = [
             ("risk.toml", "version = 1", "version = 2"),
             ("risk.toml", "version = 1", "version = "),
             ("risk.toml", "\nlevel = \"high\"", "\nlevel = \"hgih\""),
@@ -465,9 +485,11 @@ mod tests {
             ("risk.toml", "\nguard = \"negation\"", ""),
             ("risk.toml", "code = \"wrong_dose\"", "code = \"Wrong dose\""),
             ("risk.toml", "code = \"wrong_dose\"", "code = \"wrong_medication\""),
-            ("risk.toml", "\"wrong med\"", "\"pre*tion\""),
-            ("risk.toml", "\"wrong dose*\"", "\"wrong med\""),
+            ("risk.toml", "\"mislabel*\"", "\"pre*tion\""),
+            ("risk.toml", "\"wrong dos*\"", "\"mislabel*\""),
             ("risk.toml", "asked = [", "askd = ["),
+            ("risk.toml", "\"wrong {medicine}\"", "\"wrong {medcine}\""),
+            ("risk.toml", "\"novolog\"", "\"humalog\""),
             ("themes.toml", "title = \"Packaging\"", "titel = \"Packaging\""),
             ("themes.toml", "issues = [\"STOCK\"]", "issues = \"STOCK\""),
             ("actions.toml", "\"missed_dose\"", "\"mised_dose\""),

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::classes::Classes;
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
 use super::rules::Guard;
 use crate::classify::Phrase;
@@ -43,6 +44,10 @@ pub(super) struct RiskFile {
     pub imagined: Vec<String>,
     pub asked: Vec<String>,
     pub clause: Vec<String>,
+    /// `[words]`: lists of words that stand for one another.
+    pub words: Vec<(At<String>, Vec<At<String>>)>,
+    /// The codes of all reasons, of those that were refused too.
+    pub codes: Vec<String>,
     pub reasons: Vec<ReasonRow>,
 }
 
@@ -81,8 +86,10 @@ pub(super) fn risk(text: &str, problems: &mut Vec<TextProblem>) -> RiskFile {
     let mut reader = Reader { problems };
     let Some(root) = reader.parse(text) else { return RiskFile::default() };
     let root = root.get_ref();
-    reader.head(root, &["version", "negations", "imagined", "asked", "clause", "reason"]);
-    let mut words = |key: &str| {
+    reader.head(root, &["version", "negations", "imagined", "asked", "clause", "words", "reason"]);
+    let words = reader.lists(root, "words");
+    let classes = Classes::read(&words, reader.problems);
+    let mut list = |key: &str| {
         if root.get(key).is_none() {
             let problem = TextProblem::error(format!("the list `{key}` is missing"), None)
                 .help(format!("`rxpulse init DIR` writes a table with one; for none write {key} = []"));
@@ -91,16 +98,17 @@ pub(super) fn risk(text: &str, problems: &mut Vec<TextProblem>) -> RiskFile {
         reader.texts(root, key).into_iter().map(|t| t.value).collect()
     };
     let (negations, imagined, asked, clause) =
-        (words("negations"), words("imagined"), words("asked"), words("clause"));
-    let mut reasons: Vec<ReasonRow> = Vec::new();
+        (list("negations"), list("imagined"), list("asked"), list("clause"));
+    let (mut codes, mut reasons): (Vec<String>, Vec<ReasonRow>) = Default::default();
     for (table, span) in reader.rows(root, "reason", "code") {
         reader.unknown_keys(table, &["code", "level", "category", "guard", "include"]);
         let Some(code) = reader.id(table, "code", &span) else { continue };
         reader.twice(&code, reasons.iter().map(|r| &r.code));
+        codes.push(code.value.clone());
         let level = reader.one_of(table, "level", &code, &LEVELS);
         let category = reader.one_of(table, "category", &code, &CATEGORIES);
         let guard = reader.one_of(table, "guard", &code, &GUARDS);
-        let include = reader.phrases(table, &code);
+        let include = reader.phrases(table, &code, Some(&classes));
         if include.is_empty() && table.get("include").is_none_or(|v| is_empty(v.get_ref())) {
             reader.error(
                 format!("the reason `{}` includes nothing", code.value),
@@ -112,7 +120,7 @@ pub(super) fn risk(text: &str, problems: &mut Vec<TextProblem>) -> RiskFile {
         reasons.push(ReasonRow { code, level, category, guard, include });
     }
     reader.repeated(reasons.iter().map(|r| (r.code.value.as_str(), &r.include)));
-    RiskFile { negations, imagined, asked, clause, reasons }
+    RiskFile { negations, imagined, asked, clause, words, codes, reasons }
 }
 
 /// Reads `themes.toml`.
@@ -128,7 +136,7 @@ pub(super) fn themes(text: &str, problems: &mut Vec<TextProblem>) -> Vec<ThemeRo
         let title = reader.title(table, &id);
         let description = reader.text(table, "description").map(|d| d.value).unwrap_or_default();
         let issues = reader.texts(table, "issues");
-        let include = reader.phrases(table, &id);
+        let include = reader.phrases(table, &id, None);
         themes.push(ThemeRow { id, title, description, issues, include });
     }
     reader.repeated(themes.iter().map(|t| (t.id.value.as_str(), &t.include)));
@@ -358,6 +366,31 @@ impl Reader<'_> {
         out
     }
 
+    /// A table of lists of strings.
+    fn lists(&mut self, root: &DeTable<'_>, key: &str) -> Vec<(At<String>, Vec<At<String>>)> {
+        let Some(value) = root.get(key) else { return Vec::new() };
+        let DeValue::Table(table) = value.get_ref() else {
+            self.error(
+                format!("`{key}` is {}, not a table of lists", kind(value.get_ref())),
+                value.span(),
+                format!("write [{key}] and below it lines such as drug = [\"insulin\"]"),
+            );
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (name, _) in table.iter() {
+            let text = name.get_ref().to_string();
+            if !text.bytes().all(|b| b.is_ascii_lowercase()) {
+                let help = "a list is named by letters a-z: {medicine} in a phrase stands for it";
+                self.error(format!("`{text}` cannot name a list"), name.span(), help);
+                continue;
+            }
+            let entries = self.texts(table, &text);
+            out.push((At { value: text, span: name.span() }, entries));
+        }
+        out
+    }
+
     fn choose<T: Copy>(&mut self, key: &str, text: &At<String>, words: &[(&str, T)]) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text.value).map(|(_, value)| *value);
         if found.is_none() {
@@ -391,19 +424,31 @@ impl Reader<'_> {
         self.choose(key, &text, words)
     }
 
-    fn phrases(&mut self, table: &DeTable<'_>, of: &At<String>) -> Vec<At<Phrase>> {
+    fn phrases(
+        &mut self,
+        table: &DeTable<'_>,
+        of: &At<String>,
+        classes: Option<&Classes>,
+    ) -> Vec<At<Phrase>> {
         let mut out: Vec<At<Phrase>> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
         for text in self.texts(table, "include") {
-            match Phrase::parse(&text.value) {
-                Ok(phrase) if out.iter().any(|p| p.value == phrase) => self.problems.push(
-                    TextProblem::warning(
-                        format!("`{phrase}` stands twice in include of `{}`", of.value),
-                        text.span,
-                    )
-                    .help("remove one"),
-                ),
-                Ok(phrase) => out.push(At { value: phrase, span: text.span }),
-                Err(e) => self.error(e.message, text.span, e.help),
+            let spellings = match classes {
+                Some(classes) => classes.spell(&text, self.problems),
+                None => vec![text.value.clone()],
+            };
+            for spelling in spellings {
+                match Phrase::parse(&spelling) {
+                    Ok(phrase) if !seen.insert(phrase.clone()) => self.problems.push(
+                        TextProblem::warning(
+                            format!("`{}` stands twice in include of `{}`", text.value, of.value),
+                            text.span.clone(),
+                        )
+                        .help("remove one"),
+                    ),
+                    Ok(phrase) => out.push(At { value: phrase, span: text.span.clone() }),
+                    Err(e) => self.error(e.message, text.span.clone(), e.help),
+                }
             }
         }
         out

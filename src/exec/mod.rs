@@ -10,6 +10,7 @@ mod asset_checks;
 mod capture;
 mod enriching;
 mod erase;
+mod evals;
 mod forgotten;
 mod labels;
 mod network;
@@ -39,6 +40,10 @@ pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, s
 pub use erase::{
     Erased, PostKey, Sighting, Strays, all_graves, asked_for, author_word, bronze_set, days_of,
     erase_records, is_buried, look, look_for_comments, platforms, purge, strays,
+};
+pub use evals::{
+    EVALS, EvalKey, EvalRecord, GOLDEN_FILE, GateStanding, GoldenText, embedded_report, golden_hash,
+    golden_text, known_ids, last_eval, record_eval, recorded_standing, refusal,
 };
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
 pub use labels::{ErasedLabels, LABELS, LabelField, LabelRecord, Labels, PostLabels, Said};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use datafusion::arrow::datatypes::SchemaRef;
 
@@ -53,6 +53,8 @@ pub struct Resources {
     pub clients: Clients,
     /// What is known of language models.
     pub ai: Ai,
+    /// What the gate says of the embedded model, once it was asked.
+    pub gate: OnceLock<Option<String>>,
 }
 
 /// Asset, source (for bronze), partition.
@@ -121,6 +123,13 @@ impl Resources {
     /// The ids of all issue types.
     pub fn issue_ids(&self) -> Vec<String> {
         self.taxonomy.issues().iter().map(|i| i.id.clone()).collect()
+    }
+
+    /// Why `[ai.gate]` does not let the embedded model label; `None` when it does. Evaluates the
+    /// golden file when it is asked for the first time.
+    pub fn embedded_refusal(&self) -> Option<&str> {
+        let judge = |gate| super::evals::embedded_refusal(&self.root, gate, &self.embedded, &self.taxonomy);
+        self.gate.get_or_init(|| self.config.ai.gate.as_ref().and_then(judge)).as_deref()
     }
 
     /// Whether an enrich asset makes the table of general feedback.

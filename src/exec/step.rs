@@ -188,6 +188,14 @@ pub fn run_group(res: &Resources, job: &GroupJob, watch: &Watch<'_>) -> Vec<Slot
             return finish(job, vec![Some(Err(Failure::plain(message))); job.slots.len()], started);
         }
     }
+    if let Body::Enrich(enrich) = &res.config.asset(job.asset).body
+        && enrich.provider == Provider::Embedded
+        && let Some(why) = res.embedded_refusal()
+    {
+        for at in open.drain(..) {
+            outcomes[at] = Some(Err(Failure::plain(why)));
+        }
+    }
     let mut ready = Vec::new();
     compute(res, job, open, watch, &mut ready, &mut outcomes);
     publish(res, job, ready, watch.cancel, &mut outcomes);

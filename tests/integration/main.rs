@@ -5,6 +5,7 @@
 //! (asset, day), bytes of files, counts of records.
 
 mod ai;
+mod ai_eval;
 mod archive;
 mod backfill;
 mod bad_input;

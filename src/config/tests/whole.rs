@@ -67,7 +67,7 @@ fn every_reference_key_is_known() {
     let parsed = run(&texts, None);
     insta::assert_snapshot!(render(&parsed.problems), @r"
     warning: [schedules] and [alerts] are declared and checked, but not run by this version
-      --> pipelines.toml:161:2
+      --> pipelines.toml:162:2
        | [schedules.hourly]
        |  ^^^^^^^^^
       help: run `rxpulse materialize` from cron or by hand
@@ -75,6 +75,11 @@ fn every_reference_key_is_known() {
     let config = parsed.config.unwrap();
     assert_eq!(config.run.pools["reddit"], 1);
     assert_eq!(config.ai.gemini.as_ref().unwrap().model, "gemini-3.5-flash-lite");
+    let gate = config.ai.gate.as_ref().unwrap();
+    assert_eq!(gate.golden.as_ref().unwrap().value, "assets/golden.jsonl");
+    let min: Vec<_> = gate.min.iter().map(|(m, n)| (m.name(), *n)).collect();
+    let expected = [("high_risk_recall", 0.95), ("sentiment_macro_f1", 0.6), ("issue_type_kappa", 0.0)];
+    assert_eq!(min, expected.map(|(m, n)| (m.to_string(), n)));
     let reddit = config.source("reddit").unwrap();
     assert!(reddit.required && reddit.platform.as_deref() == Some("reddit"));
     assert_eq!(reddit.fallback, ["archive"]);
