@@ -23,7 +23,7 @@ pub fn run(global: &Global, args: &Ai) -> Exit {
 /// What was evaluated, for whoever reads the answer.
 struct Evaluated<'a> {
     provider: &'static str,
-    model: &'static str,
+    model: &'a str,
     golden: &'a str,
     split: &'static str,
     report: &'a Report,
@@ -54,13 +54,24 @@ fn eval(global: &Global, args: &Eval) -> Exit {
     if posts.is_empty() {
         return Err(CliError::Usage(format!("{} has no post of this half", golden.name)));
     }
+    let mut model = Embedded::VERSION.to_string();
     let report = match provider {
         Provider::Embedded => exec::embedded_report(&project.embedded, &project.taxonomy, &posts),
         other => {
-            return Err(CliError::Usage(format!(
-                "this version cannot evaluate the provider \"{}\"; --provider embedded is there",
-                other.as_str()
-            )));
+            let lake = project.lake()?;
+            let runtime = tokio::runtime::Runtime::new()?;
+            let _entered = runtime.enter();
+            let work = exec::NetworkEval {
+                config: &project.config,
+                lake: &lake,
+                embedded: &project.embedded,
+                taxonomy: &project.taxonomy,
+                max_usd: args.max_usd.map(enrich::Usd::from_dollars),
+            };
+            let (report, key) =
+                exec::network_report(&work, other, &posts, exec::now_ms()).map_err(CliError::Usage)?;
+            model = key.model;
+            report
         }
     };
     // Half of the file is for looking; the gate is about all of it.
@@ -68,7 +79,7 @@ fn eval(global: &Global, args: &Eval) -> Exit {
     let short = gate.map(|gate| enrich::judge(gate, &report)).unwrap_or_default();
     let evaluated = Evaluated {
         provider: provider.as_str(),
-        model: Embedded::VERSION,
+        model: &model,
         golden: &golden.name,
         split: args.split.map_or("all", |s| s.as_str()),
         report: &report,

@@ -614,6 +614,9 @@ pub struct Eval {
     /// Only one half of the posts
     #[arg(long, value_enum)]
     pub split: Option<crate::enrich::Split>,
+    /// Spend at most so many US dollars
+    #[arg(long, value_name = "USD", value_parser = dollars)]
+    pub max_usd: Option<f64>,
     /// Show disagreements of this field only: sentiment, risk_level, risk_category, theme, action,
     /// issue_type
     #[arg(long, value_name = "FIELD", value_parser = field)]

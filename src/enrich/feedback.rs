@@ -38,15 +38,24 @@ struct Post {
 impl Post {
     /// What is sent of it.
     fn text(&self) -> String {
-        let text = match (self.title.is_empty(), self.body.is_empty()) {
-            (false, false) => format!("{}\n\n{}", self.title, self.body),
-            (false, true) => self.title.clone(),
-            _ => self.body.clone(),
-        };
-        match text.char_indices().nth(TEXT_MOST) {
-            Some((end, _)) => text[..end].to_string(),
-            None => text,
-        }
+        joined(&self.title, &self.body)
+    }
+}
+
+/// What is sent of a post: its title and body, redacted, as far as they count.
+pub fn sent_text(title: &str, body: &str) -> String {
+    joined(&redact(title).text, &redact(body).text)
+}
+
+fn joined(title: &str, body: &str) -> String {
+    let text = match (title.is_empty(), body.is_empty()) {
+        (false, false) => format!("{title}\n\n{body}"),
+        (false, true) => title.to_string(),
+        _ => body.to_string(),
+    };
+    match text.char_indices().nth(TEXT_MOST) {
+        Some((end, _)) => text[..end].to_string(),
+        None => text,
     }
 }
 

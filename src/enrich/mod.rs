@@ -50,7 +50,7 @@ pub use answer::{Answer, Labelled, read as read_answer};
 pub use asking::{Asked, Asker, CallLog, Left, Need, question};
 pub use budget::{Budget, Spent};
 pub use calls::{AnswerRecord, Answers, Cached, CallOutcome, CallRecord, Question, Verdict, content_hash};
-pub use feedback::{Known, KnownAnswers, Tally, feedback, needs};
+pub use feedback::{Known, KnownAnswers, Tally, feedback, needs, sent_text};
 pub use gemini::{GEMINI_URL, Gemini};
 pub use openai::OpenAi;
 pub use prompt::{NEW_THEME, Prompt, PromptProblem, SHIPPED_PROMPT, Vocabulary};

@@ -15,7 +15,7 @@ use crate::config::{Body, Config, EnrichConfig, ModelConfig, Provider as Named, 
 use crate::engine::CancellationFlag;
 use crate::enrich::{
     Answers, Asked, Asker, Budget, CallLog, CallRecord, Embedded, GEMINI_URL, Gemini, Left, Need, OpenAi,
-    Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Usd, Verdict, Vocabulary, question,
+    Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Tokens, Usd, Verdict, Vocabulary, question,
 };
 use crate::graph::{AssetIdx, AssetKey, Day, Outcome};
 use crate::http::{AddressRule, Client, ClientOptions, Hooks};
@@ -394,6 +394,8 @@ pub struct Answered {
     pub calls: u64,
     /// What they cost, what is not known at its most.
     pub cost: Usd,
+    /// What was read and written.
+    pub tokens: Tokens,
     /// Why providers could not be asked, in their words.
     pub troubles: BTreeSet<String>,
 }
@@ -458,6 +460,7 @@ impl Errand<'_> {
             let mut done: BTreeSet<String> = BTreeSet::new();
             let mut learned = |record: &CallRecord| {
                 out.cost += record.counts();
+                out.tokens = out.tokens + record.tokens.unwrap_or_default();
                 for answer in &record.answers {
                     // What one refused or could not answer, the next may.
                     if matches!(answer.verdict, Verdict::Labels(_)) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 
 use super::ai::{self, AI_CALLS, Answered, Errand};
+use super::evals::{self, GateStanding};
 use super::resources::Resources;
 use super::step::{Failure, GroupJob, Watch};
 use crate::config::{EnrichConfig, Relabel};
@@ -86,6 +87,29 @@ impl Feedback {
                 })
                 .map_err(|e| EngineError::Other(e.to_string()))
         })?;
+        if !needs.is_empty()
+            && chain.missing.is_none()
+            && let Some(question) = chain.questions.first()
+            && let Some(gate) = &res.config.ai.gate
+        {
+            let who = format!("{} ({})", question.provider, question.model);
+            match evals::recorded_standing(&res.lake, gate, &question.into()).map_err(|e| failed(&e))? {
+                GateStanding::Passed => {}
+                GateStanding::Short(short) => {
+                    let why = evals::refusal(&who, "the golden file", &short).unwrap_or_default();
+                    return Err(Failure::plain(why));
+                }
+                GateStanding::Never => watch.note(
+                    "warn",
+                    format!(
+                        "{}: {who} was not measured with this prompt yet, so [ai.gate] cannot judge it: \
+                         `rxpulse ai eval --provider {}`",
+                        res.config.graph.key(job.asset),
+                        question.provider
+                    ),
+                ),
+            }
+        }
         let errand = Errand {
             ai: &res.ai,
             config: &res.config,

@@ -7,11 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::ai::{self, Ai, Errand};
 use crate::classify::Taxonomy;
-use crate::config::{GateConfig, Measure};
+use crate::config::{Body, Config, GateConfig, Measure, Provider};
 use crate::diagnostic::TextProblem;
-use crate::enrich::{self, Cost, Embedded, GOLDEN, GoldenPost, KnownLabels, Report, Shortfall};
+use crate::engine::CancellationFlag;
+use crate::enrich::{
+    self, Cost, Embedded, GOLDEN, GoldenAnswers, GoldenLabels, GoldenPost, KnownLabels, Need, Question,
+    Report, RiskLevel, Shortfall, Usd, Verdict,
+};
 use crate::lake::{Lake, LakeError};
 
 /// The kind of the lake's records.
@@ -30,6 +36,17 @@ pub struct EvalKey {
     pub prompt_hash: String,
     /// Of the answer's schema, as in the tables.
     pub schema_hash: String,
+}
+
+impl From<&Question> for EvalKey {
+    fn from(question: &Question) -> Self {
+        Self {
+            provider: question.provider.clone(),
+            model: question.model.clone(),
+            prompt_hash: question.prompt_hash.clone(),
+            schema_hash: question.schema_hash.clone(),
+        }
+    }
 }
 
 /// One evaluation, as it is recorded.
@@ -175,6 +192,106 @@ pub fn embedded_report(embedded: &Embedded, taxonomy: &Taxonomy, posts: &[Golden
     let issue_types = enrich::golden_issue_types(posts, taxonomy);
     let answers = enrich::embedded_answers(embedded, posts, &issue_types);
     enrich::evaluate_labels(posts, &issue_types, &answers)
+}
+
+/// Evaluates a provider over the network on golden posts, with the prompt of the table of general
+/// feedback, and records what it reached. Golden posts that were asked about before with the same
+/// prompt and model cost nothing again. Must be called where a runtime is entered; blocks.
+///
+/// # Errors
+/// Why it cannot be asked, in words; when the lake refuses.
+pub fn network_report(
+    res: &NetworkEval<'_>,
+    named: Provider,
+    posts: &[GoldenPost],
+    now_ms: i64,
+) -> Result<(Report, EvalKey), String> {
+    let (config, lake) = (res.config, res.lake);
+    let (asset, enrich) = config
+        .graph
+        .indices()
+        .filter(|a| super::is_feedback(config, *a))
+        .find_map(|a| match &config.asset(a).body {
+            Body::Enrich(enrich) => Some((a, enrich)),
+            _ => None,
+        })
+        .ok_or("there is no table of general feedback, whose prompt could be measured")?;
+    let prompt = Arc::new(ai::prompt(enrich, res.embedded));
+    let mut alone = enrich.clone();
+    alone.provider = named;
+    let mut chain = ai::chain(config, &alone, &prompt, None);
+    if let Some(missing) = chain.missing {
+        return Err(missing);
+    }
+    // Nobody stands in: it is this provider that is measured.
+    chain.providers.truncate(1);
+    chain.questions.truncate(1);
+    let question = chain.questions.first().cloned().ok_or("the provider is not configured")?;
+    let shared = Ai::default();
+    shared.refresh(lake).map_err(|e| e.to_string())?;
+    let texts: Vec<String> = posts.iter().map(|p| enrich::sent_text(&p.title, &p.body)).collect();
+    let contents: Vec<String> = texts.iter().map(|t| enrich::content_hash(t)).collect();
+    let known = shared.answers_of(&contents);
+    let mut needs: BTreeMap<String, Need> = BTreeMap::new();
+    for (content, text) in contents.iter().zip(&texts) {
+        if known.find(content, &question, false).is_none() {
+            let need = Need { content: content.clone(), text: text.clone(), posts: Vec::new(), weight: 0 };
+            needs.insert(content.clone(), need);
+        }
+    }
+    let errand = Errand { ai: &shared, config, lake, asset, run: 0, max_usd: res.max_usd, now_ms };
+    let cancel = CancellationFlag::new();
+    let answered = errand.ask(&chain, &prompt, needs.into_values().collect(), &cancel)?;
+    if !answered.left.is_empty() {
+        let why = answered.troubles.iter().next().cloned().unwrap_or_else(|| "the budget is spent".into());
+        return Err(format!(
+            "{} of {} golden posts have no answer ({why}); what was answered is kept, and the next try goes on",
+            answered.left.len(),
+            posts.len()
+        ));
+    }
+    let known = shared.answers_of(&contents);
+    let issue_types = enrich::golden_issue_types(posts, res.taxonomy);
+    let label = |((post, content), issue): ((&GoldenPost, &String), &String)| {
+        let Verdict::Labels(labels) = &known.find(content, &question, false)?.verdict else { return None };
+        // As rows are put together: a high risk of the rules stands.
+        let rules = res.embedded.label(&post.title, &post.body, issue);
+        let raised = rules.risk_level == RiskLevel::High && labels.risk_level < RiskLevel::High;
+        Some(GoldenLabels {
+            sentiment: labels.sentiment,
+            risk_level: if raised { RiskLevel::High } else { labels.risk_level },
+            risk_category: if raised { rules.risk_category } else { labels.risk_category },
+            theme_id: labels.theme_id.clone(),
+            action_id: if raised { rules.action_id.to_string() } else { labels.action_id.clone() },
+        })
+    };
+    let answers = GoldenAnswers {
+        labels: posts.iter().zip(&contents).zip(&issue_types).map(label).collect(),
+        cost: Cost {
+            calls: answered.calls,
+            input_tokens: answered.tokens.prompt,
+            output_tokens: answered.tokens.candidates + answered.tokens.thoughts,
+            usd: answered.cost.dollars(),
+        },
+    };
+    let report = enrich::evaluate_labels(posts, &issue_types, &answers);
+    let key = EvalKey::from(&question);
+    record_eval(lake, &EvalRecord::new(key.clone(), &report, posts, now_ms)).map_err(|e| e.to_string())?;
+    Ok((report, key))
+}
+
+/// What an evaluation over the network works with.
+pub struct NetworkEval<'a> {
+    /// What the files say.
+    pub config: &'a Config,
+    /// Where answers are kept.
+    pub lake: &'a Lake,
+    /// The model inside the program.
+    pub embedded: &'a Embedded,
+    /// Issue types.
+    pub taxonomy: &'a Taxonomy,
+    /// `--max-usd`.
+    pub max_usd: Option<Usd>,
 }
 
 /// Why the gate does not let the embedded model label, in words; `None` when it does.

@@ -42,8 +42,8 @@ pub use erase::{
     erase_records, is_buried, look, look_for_comments, platforms, purge, strays,
 };
 pub use evals::{
-    EVALS, EvalKey, EvalRecord, GOLDEN_FILE, GateStanding, GoldenText, embedded_report, golden_hash,
-    golden_text, known_ids, last_eval, record_eval, recorded_standing, refusal,
+    EVALS, EvalKey, EvalRecord, GOLDEN_FILE, GateStanding, GoldenText, NetworkEval, embedded_report,
+    golden_hash, golden_text, known_ids, last_eval, network_report, record_eval, recorded_standing, refusal,
 };
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
 pub use labels::{ErasedLabels, LABELS, LabelField, LabelRecord, Labels, PostLabels, Said};

@@ -15,6 +15,7 @@ const KEY: &str = "RXPULSE_TEST_GEMINI_KEY";
 fn project(fake: &FakeLlm, days: u32, per_day: u32) -> Project {
     let mut project = Project::files(&day(1), &day(days));
     project = project.without(&["fact_issue_daily", "issue_trend_daily", "top_issue_posts", "post_signals"]);
+    project.unset("ai.gate");
     project.set("ai.provider", "gemini");
     project.set("ai.fallback", vec!["embedded"]);
     project.set("ai.pack_size", 20);
