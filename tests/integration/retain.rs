@@ -491,7 +491,10 @@ fn what_nobody_declares_any_more_loses_its_texts_too() {
         left.retain(|place| d > 1 || !place.contains("/quarantine/"));
         assert_eq!(left, BTreeSet::new(), "day {d}");
     }
-    assert_eq!(older(&project, 1..=3), Vec::<String>::new());
+    // Trends hold no texts, and these days were made again in the same run: their windows changed.
+    let mut older = older(&project, 1..=3);
+    older.retain(|name| !name.starts_with("issue_trend_daily/"));
+    assert_eq!(older, Vec::<String>::new());
     let titles = |table: &str, d: u32| {
         let folder = project.lake().join(format!("{table}/dt={}", day(d)));
         let file = walkdir::WalkDir::new(folder)
