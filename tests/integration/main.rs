@@ -31,5 +31,6 @@ mod sample;
 mod signals;
 mod source_pages;
 mod sources;
+mod summary;
 mod viewer;
 mod watch;
