@@ -103,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Forget(args) => super::forget::run(&global, &args),
         Command::Brand(args) => super::words::brand(&global, &args),
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),
+        Command::Themes(args) => super::themes::run(&global, &args),
         Command::Init(args) => super::init::run(&global, &args),
         Command::Gc(args) => super::maintenance::gc(&global, &args),
         Command::Prune(args) => super::maintenance::prune(&global, &args),

@@ -177,7 +177,7 @@ enum Prints {
 use Prints::{Lines, List, Object};
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 28] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 32] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -204,6 +204,10 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 28] = [
     ("brand test", &["brand", "test", "amazon pharmacy is late"], 0, Object),
     ("brand test --excluded", &["brand", "test", "--excluded", "3"], 0, List),
     ("taxonomy test", &["taxonomy", "test", "my order is late"], 0, List),
+    ("themes list", &["themes", "list"], 0, Object),
+    ("themes merge", &["themes", "merge", "packaging", "convenience", "--dry-run"], 0, Object),
+    ("themes merge", &["themes", "rename", "packaging", "Boxes", "--dry-run"], 0, Object),
+    ("themes merge", &["themes", "promote", "torn bags", "bags", "--dry-run"], 0, Object),
     ("validate", &["validate"], 0, Object),
     ("doctor", &["doctor"], 0, List),
 ];

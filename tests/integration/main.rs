@@ -32,5 +32,6 @@ mod signals;
 mod source_pages;
 mod sources;
 mod summary;
+mod themes;
 mod viewer;
 mod watch;
