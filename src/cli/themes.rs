@@ -207,10 +207,15 @@ fn write(global: &Global, project: &Project, change: &ThemeChange, files: Vec<Ch
     if human && !(global.quiet && change.yes) {
         terminal::out(&shown(&files, &diffs));
     }
-    let wanted = !files.is_empty() && !change.dry_run && (change.yes || human && asked()?);
-    if !wanted && !files.is_empty() && !change.dry_run {
-        return Err(CliError::Usage("nothing was written; --yes writes it".into()));
-    }
+    let wanted = match () {
+        () if files.is_empty() || change.dry_run => false,
+        () if change.yes => true,
+        // A program reads this, or nobody sits there.
+        () if !human || !std::io::stdin().is_terminal() => {
+            return Err(CliError::Usage("nothing was written; --yes writes it".into()));
+        }
+        () => asked()?,
+    };
     if wanted {
         for file in &files {
             replace(file)?;
@@ -268,9 +273,6 @@ fn shown(files: &[Change], diffs: &[(String, String)]) -> String {
 
 /// Asks a person at the terminal.
 fn asked() -> Result<bool, CliError> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(false);
-    }
     terminal::err("Write this? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
