@@ -97,6 +97,9 @@ pub enum Command {
     /// Who labels posts: how well, on the golden file
     #[command(subcommand)]
     Ai(Ai),
+    /// What general feedback is about: list, merge, rename, promote
+    #[command(subcommand)]
+    Themes(Themes),
     /// Write a new project into a folder
     Init(Init),
     /// Delete versions that nothing names any more
@@ -628,6 +631,63 @@ fn field(text: &str) -> Result<crate::config::Field, String> {
     all.into_iter()
         .find(|f| f.as_str() == text)
         .ok_or_else(|| format!("the fields are {}", all.map(crate::config::Field::as_str).join(", ")))
+}
+
+/// `themes …`.
+#[derive(Subcommand, Debug)]
+pub enum Themes {
+    /// Every theme with its posts, and what language models saw that is none yet
+    List {
+        /// Which days
+        #[command(flatten)]
+        days: Days,
+        /// Only what is no theme yet
+        #[arg(long)]
+        new: bool,
+    },
+    /// Join themes to another: its rows are theirs, too
+    Merge {
+        /// The themes that go, then the one that stays
+        #[arg(value_name = "FROM… INTO", required = true, num_args = 2..)]
+        themes: Vec<String>,
+        /// Whether it is written
+        #[command(flatten)]
+        change: ThemeChange,
+    },
+    /// Give a theme another title
+    Rename {
+        /// The theme
+        id: String,
+        /// What people read
+        title: String,
+        /// Whether it is written
+        #[command(flatten)]
+        change: ThemeChange,
+    },
+    /// Make a phrase of a language model a theme, or part of one
+    Promote {
+        /// As `themes list --new` shows it
+        phrase: String,
+        /// A new theme's id, or that of one that there is
+        id: String,
+        /// What people read of a new theme (default: the phrase)
+        #[arg(long)]
+        title: Option<String>,
+        /// Whether it is written
+        #[command(flatten)]
+        change: ThemeChange,
+    },
+}
+
+/// How a change of the list of themes is made.
+#[derive(Args, Debug, Clone, Default)]
+pub struct ThemeChange {
+    /// Write without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Only show what would change
+    #[arg(long, short = 'n', conflicts_with = "yes")]
+    pub dry_run: bool,
 }
 
 /// `init`.

@@ -107,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Taxonomy(args) => super::words::taxonomy(&global, &args),
         Command::Model(args) => super::model::run(&global, &args),
         Command::Ai(args) => super::ai::run(&global, &args),
+        Command::Themes(args) => super::themes::run(&global, &args),
         Command::Init(args) => super::init::run(&global, &args),
         Command::Gc(args) => super::maintenance::gc(&global, &args),
         Command::Prune(args) => super::maintenance::prune(&global, &args),

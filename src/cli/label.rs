@@ -12,7 +12,6 @@ use datafusion::arrow::datatypes::DataType;
 use crate::config::{Body, SystemTable};
 use crate::diagnostic::{SourceText, did_you_mean};
 use crate::engine::{CancellationFlag, DT, EngineError};
-use crate::enrich::Embedded;
 use crate::exec::{self, LabelField, LabelRecord, PostLabels, World, now_ms};
 use crate::graph::{AssetIdx, AssetKind, Day};
 use crate::lake::Lake;
@@ -79,7 +78,7 @@ fn label(global: &Global, project: &Project, args: &Label, word: &str) -> Exit {
 
 /// What the arguments set, checked against what there is.
 fn wanted(project: &Project, args: &Label) -> Result<BTreeMap<LabelField, String>, CliError> {
-    let embedded = Embedded::new();
+    let embedded = &project.embedded;
     let mut out = BTreeMap::new();
     if let Some(word) = &args.issue_type {
         let issues = project.taxonomy.issues();

@@ -31,6 +31,7 @@ mod shell;
 mod source;
 mod status;
 mod steer;
+mod themes;
 mod tui;
 mod validate;
 mod words;

@@ -14,6 +14,7 @@ pub fn init_files() -> Vec<(&'static str, &'static str)> {
         "assets/fact_issue_daily.sql",
         "assets/issue_trend_daily.sql",
         "assets/top_issue_posts.sql",
+        "assets/executive_summary_daily.sql",
         "assets/issue_taxonomy.toml",
         "assets/risk.toml",
         "assets/themes.toml",

@@ -183,9 +183,15 @@ impl Embedded {
         Self { model, ..self }
     }
 
-    /// The theme for people.
-    pub fn theme_title(&self, id: &str) -> Option<String> {
-        self.themes().find(|t| t.0 == id).map(|t| t.1.to_string())
+    /// The theme that a name means, as id and title: an id, one that a theme had before it was
+    /// merged, or a language model's phrase that stands for a theme. `None`: no theme of the list.
+    pub fn theme_for(&self, name: &str) -> Option<(&str, &str)> {
+        self.rules.theme_for(name).map(|t| (t.id.as_str(), t.title.as_str()))
+    }
+
+    /// Other names of a theme: ids that it had, and phrases that mean it.
+    pub fn theme_aliases(&self, id: &str) -> &[String] {
+        self.rules.themes.iter().find(|t| t.id == id).map_or(&[], |t| t.aliases.as_slice())
     }
 
     /// The action for people.

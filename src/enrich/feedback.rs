@@ -307,12 +307,10 @@ impl Row {
     /// written to miss nothing.
     fn llm(labels: &Labelled, cached: &Cached, embedded: &Labels<'_>, tables: &Embedded) -> Self {
         let raised = embedded.risk_level == RiskLevel::High && labels.risk_level < RiskLevel::High;
-        let title = |id: &str, mut list: Box<dyn Iterator<Item = (&str, &str)> + '_>| {
-            list.find(|(known, _)| *known == id).map(|(_, title)| title.to_string()).unwrap_or_default()
-        };
-        let theme = match &labels.new_theme {
-            Some(new) => new.clone(),
-            None => title(&labels.theme_id, Box::new(tables.themes().map(|(id, title, _)| (id, title)))),
+        // A theme that was merged since, or a phrase that became one, is what it is now.
+        let theme = match tables.theme_for(labels.new_theme.as_ref().unwrap_or(&labels.theme_id)) {
+            Some((id, title)) => (id.to_string(), title.to_string()),
+            None => (labels.theme_id.clone(), labels.new_theme.clone().unwrap_or_default()),
         };
         let mut reasons: Vec<String> = Vec::new();
         if raised {
@@ -325,7 +323,7 @@ impl Row {
         }
         let action = match raised {
             true => (embedded.action_id.to_string(), embedded.recommended_action.to_string()),
-            false => (labels.action_id.clone(), title(&labels.action_id, Box::new(tables.actions()))),
+            false => (labels.action_id.clone(), tables.action_title(&labels.action_id).unwrap_or_default()),
         };
         let detail = match (raised, labels.evidence_alien) {
             (true, _) => Some("risk raised by the rules".to_string()),
@@ -340,7 +338,7 @@ impl Row {
                 level,
                 category: if raised { embedded.risk_category } else { labels.risk_category },
                 reasons,
-                theme: (labels.theme_id.clone(), theme),
+                theme,
                 action,
                 evidence: match raised {
                     true => embedded.evidence_quote.clone().or(labels.evidence.clone()),
@@ -467,4 +465,80 @@ impl Rows {
 #[cfg(test)]
 pub(super) fn by_embedded(embedded: &Embedded, silver: &RecordBatch) -> Result<RecordBatch, EnrichError> {
     feedback(&Known { embedded, asked: None }, silver, true, &mut Tally::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::StringArray;
+
+    use super::super::calls::{AnswerRecord, CallRecord, test_call};
+    use super::super::rules::Tables;
+    use super::*;
+    use crate::diagnostic::SourceText;
+
+    /// The theme of the only row, as id and words.
+    fn theme(embedded: &Embedded, theme_id: &str, new_theme: Option<&str>) -> (String, String) {
+        let content = content_hash("The van again");
+        let said = serde_json::json!({
+            "sentiment": "neutral", "sentiment_score": 0.0, "risk_level": "low", "theme_id": theme_id,
+            "new_theme": new_theme, "action_id": "observe",
+        });
+        let verdict = Verdict::Labels(serde_json::from_value(said).unwrap());
+        let call = test_call(0, "p");
+        let mut answers = Answers::default();
+        answers.add(&CallRecord {
+            answers: vec![AnswerRecord { content, posts: Vec::new(), verdict }],
+            ..call.clone()
+        });
+        let asked = KnownAnswers {
+            answers: &answers,
+            questions: &[call.question],
+            left: &BTreeMap::new(),
+            pending: &BTreeSet::new(),
+            fallback: false,
+        };
+        let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+        let none = || Arc::new(datafusion::arrow::array::Int64Array::from(vec![0])) as ArrayRef;
+        let silver = RecordBatch::try_from_iter([
+            ("post_id", text("reddit:t3_a")),
+            ("title", text("The van again")),
+            ("body", text("")),
+            ("issue_type", text("GENERAL_FEEDBACK")),
+            ("score", none()),
+            ("num_comments", none()),
+        ])
+        .unwrap();
+        let known = Known { embedded, asked: Some(asked) };
+        let rows = feedback(&known, &silver, true, &mut Tally::default()).unwrap();
+        let cell = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().value(0).to_string();
+        (cell("theme_id"), cell("theme"))
+    }
+
+    #[test]
+    fn a_kept_answer_follows_the_list_of_themes() {
+        let shipped = Embedded::new();
+        let both = |id: &str, title: &str| (id.to_string(), title.to_string());
+        assert_eq!(theme(&shipped, "packaging", None), both("packaging", "Packaging"));
+        assert_eq!(theme(&shipped, "new", Some("loud vans")), both("new", "loud vans"));
+        assert_eq!(theme(&shipped, "loud_vans", None), both("loud_vans", ""), "a theme that is gone");
+        let changed = Tables::built_in("themes.toml").unwrap();
+        let changed = changed.replace(
+            "id = \"delivery_experience\"\ntitle = \"Delivery and tracking\"",
+            "id = \"delivery_experience\"\ntitle = \"Vans\"\naliases = [\"Loud  vans\", \"loud_vans\"]",
+        );
+        let find = |name: &str| {
+            let text = SourceText { name: name.into(), text: changed.clone() };
+            (name == "themes.toml").then(|| Arc::new(text))
+        };
+        let (tables, problems) = Tables::read(find, &[]);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let embedded = Embedded::with_tables(tables);
+        let vans = both("delivery_experience", "Vans");
+        assert_eq!(theme(&embedded, "new", Some("loud vans")), vans, "a phrase that became part of one");
+        assert_eq!(theme(&embedded, "loud_vans", None), vans, "one that was merged");
+        assert_eq!(theme(&embedded, "delivery_experience", None), vans, "one that has another title");
+        assert_eq!(theme(&embedded, "new", Some("loud cars")), both("new", "loud cars"));
+    }
 }

@@ -44,6 +44,7 @@ mod rules;
 mod sentences;
 mod table_file;
 mod tables;
+pub mod theme_edit;
 mod usd;
 
 pub use answer::{Answer, Labelled, read as read_answer};

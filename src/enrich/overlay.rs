@@ -56,7 +56,10 @@ pub fn overlay(
         if out.place(to).is_none() {
             continue;
         }
-        let new = text(labels, from)?;
+        let new = match from {
+            "theme_id" => Arc::new(themes_now(embedded, &text(labels, from)?)),
+            _ => text(labels, from)?,
+        };
         let values = new.as_string::<i32>();
         // Which row of `labels` says something about this field of this row.
         let pick: Vec<Option<usize>> = said.iter().map(|at| at.filter(|at| values.is_valid(*at))).collect();
@@ -76,7 +79,9 @@ pub fn overlay(
                 let judged = only(&pick, &|_, _| true);
                 out.put("needs_review", &|_| Arc::new(BooleanArray::from(vec![false])), &judged)?;
             }
-            "theme_id" => out.titles("theme", values, &pick, &|id| embedded.theme_title(id))?,
+            "theme_id" => {
+                out.titles("theme", values, &pick, &|id| Some(embedded.theme_for(id)?.1.to_string()))?
+            }
             "action_id" => {
                 out.titles("recommended_action", values, &pick, &|id| embedded.action_title(id))?;
             }
@@ -97,6 +102,12 @@ pub fn overlay(
 /// The first of one value, for rows of which something holds.
 fn only(pick: &[Option<usize>], holds: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
     pick.iter().enumerate().map(|(row, at)| at.filter(|at| holds(row, *at)).map(|_| 0)).collect()
+}
+
+/// What a person chose, by the name that the theme has now: it may have been merged since.
+fn themes_now(embedded: &Embedded, said: &ArrayRef) -> StringArray {
+    let now = |id| embedded.theme_for(id).map_or(id, |(now, _)| now);
+    said.as_string::<i32>().iter().map(|id| id.map(now)).collect()
 }
 
 fn no_reasons() -> ArrayRef {

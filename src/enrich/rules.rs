@@ -4,6 +4,7 @@
 //! ships with the program stands in. [`Tables::version`] is of what they say, not of how they
 //! are written: comments, white space and the order of phrases change nothing.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(super) struct Theme {
     pub title: String,
     pub description: String,
     pub issues: Vec<String>,
+    pub aliases: Vec<String>,
 }
 
 /// What to do about a post.
@@ -67,6 +69,8 @@ pub(super) struct Rules {
     risk_of: Vec<u16>,
     theme: PhraseSet,
     theme_of: Vec<u16>,
+    /// Ids, and other names as they are compared, with the place of their theme.
+    theme_names: HashMap<String, usize>,
 }
 
 /// Words before a risk phrase in which a negation counts.
@@ -134,6 +138,11 @@ impl Tables {
             .flat_map(|(list, (file, _))| list.into_iter().map(|p| p.within(file)))
             .collect();
         (Tables { rules, version }, problems)
+    }
+
+    /// The table that ships with the program, by its name under `assets/`.
+    pub fn built_in(name: &str) -> Option<&'static str> {
+        FILES.iter().find(|(file, _)| *file == name).map(|(_, text)| *text)
     }
 
     /// A hash of what the tables say.
@@ -221,6 +230,11 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
         list(one(&format!("theme {} {}", t.id.value, t.title)));
         list(names(&t.issues));
         list(phrases(&t.include));
+        // A table without them has the version that it had before there were any.
+        if !t.aliases.is_empty() {
+            list(one("aliases"));
+            list(names(&t.aliases));
+        }
     }
     for a in actions {
         list(one(&format!("action {} {}", a.id.value, a.title)));
@@ -243,6 +257,11 @@ impl Rules {
     ) -> Self {
         let (risk_set, risk_of) = compile(risk.reasons.iter().map(|r| &r.include), &mut found[0]);
         let (theme_set, theme_of) = compile(themes.iter().map(|t| &t.include), &mut found[1]);
+        let mut theme_names = HashMap::new();
+        for (at, theme) in themes.iter().enumerate() {
+            theme_names.insert(theme.id.value.clone(), at);
+            theme_names.extend(theme.aliases.iter().map(|a| (table_file::alias_key(&a.value), at)));
+        }
         let values = |list: Vec<At<String>>| list.into_iter().map(|v| v.value).collect();
         let reason = |r: ReasonRow| Reason {
             code: r.code.value,
@@ -255,6 +274,7 @@ impl Rules {
             title: t.title,
             description: t.description,
             issues: values(t.issues),
+            aliases: values(t.aliases),
         };
         let action = |a: ActionRow| Action {
             id: a.id.value,
@@ -277,6 +297,7 @@ impl Rules {
             risk_of,
             theme: theme_set,
             theme_of,
+            theme_names,
         }
     }
 
@@ -358,6 +379,12 @@ impl Rules {
             return counts.iter().position(|&c| c == most).and_then(|i| self.themes.get(i));
         }
         self.themes.iter().find(|t| t.issues.iter().any(|i| i == issue_type)).or(self.themes.last())
+    }
+
+    /// The theme that a name means: its id, one that it had, or a phrase that stands for it.
+    pub(super) fn theme_for(&self, name: &str) -> Option<&Theme> {
+        let at = self.theme_names.get(name).or_else(|| self.theme_names.get(&table_file::alias_key(name)));
+        at.and_then(|at| self.themes.get(*at))
     }
 
     /// The action: by the worst reason, else by theme and sentiment; the last of the table
@@ -468,6 +495,7 @@ mod tests {
             ("risk.toml", "\"without\", ", ""),
             ("themes.toml", "title = \"Packaging\"", "title = \"Boxes\""),
             ("themes.toml", "issues = [\"STOCK\"]", "issues = []"),
+            ("themes.toml", "issues = [\"STOCK\"]", "issues = [\"STOCK\"]\naliases = [\"empty shelves\"]"),
             ("actions.toml", "title = \"Help to", "title = \"Try to"),
             ("actions.toml", "sentiments = [\"positive\"]", "sentiments = [\"neutral\"]"),
         ] {
@@ -477,7 +505,7 @@ mod tests {
 
     #[test]
     fn mistakes_have_a_place_and_advice() {
-        let cases: [(&str, &str, &str); 16] = [
+        let cases: [(&str, &str, &str); 17] = [
             ("risk.toml", "version = 1", "version = 2"),
             ("risk.toml", "version = 1", "version = "),
             ("risk.toml", "\nlevel = \"high\"", "\nlevel = \"hgih\""),
@@ -492,6 +520,11 @@ mod tests {
             ("risk.toml", "\"novolog\"", "\"humalog\""),
             ("themes.toml", "title = \"Packaging\"", "titel = \"Packaging\""),
             ("themes.toml", "issues = [\"STOCK\"]", "issues = \"STOCK\""),
+            (
+                "themes.toml",
+                "issues = [\"STOCK\"]",
+                "aliases = [\"packaging\", \"Bare shelf\", \"bare  shelf\", \" \"]",
+            ),
             ("actions.toml", "\"missed_dose\"", "\"mised_dose\""),
             ("actions.toml", "themes = [\"packaging\"]", "themes = [\"pakaging\"]\nreasons = [7]"),
         ];

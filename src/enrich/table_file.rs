@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::classes::Classes;
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
 use super::rules::Guard;
-use crate::classify::Phrase;
+use crate::classify::{Phrase, norm};
 use crate::diagnostic::{TextProblem, did_you_mean};
 
 /// The only version of the files' form that there is.
@@ -69,6 +69,8 @@ pub(super) struct ThemeRow {
     pub description: String,
     pub issues: Vec<At<String>>,
     pub include: Vec<At<Phrase>>,
+    /// Ids that it had, and a language model's phrases that mean it.
+    pub aliases: Vec<At<String>>,
 }
 
 /// One `[[action]]`.
@@ -130,15 +132,17 @@ pub(super) fn themes(text: &str, problems: &mut Vec<TextProblem>) -> Vec<ThemeRo
     reader.head(root.get_ref(), &["version", "theme"]);
     let mut themes: Vec<ThemeRow> = Vec::new();
     for (table, span) in reader.rows(root.get_ref(), "theme", "id") {
-        reader.unknown_keys(table, &["id", "title", "description", "issues", "include"]);
+        reader.unknown_keys(table, &["id", "title", "description", "issues", "include", "aliases"]);
         let Some(id) = reader.id(table, "id", &span) else { continue };
         reader.twice(&id, themes.iter().map(|t| &t.id));
         let title = reader.title(table, &id);
         let description = reader.text(table, "description").map(|d| d.value).unwrap_or_default();
         let issues = reader.texts(table, "issues");
         let include = reader.phrases(table, &id, None);
-        themes.push(ThemeRow { id, title, description, issues, include });
+        let aliases = reader.texts(table, "aliases");
+        themes.push(ThemeRow { id, title, description, issues, include, aliases });
     }
+    reader.aliases(&themes);
     reader.repeated(themes.iter().map(|t| (t.id.value.as_str(), &t.include)));
     themes
 }
@@ -160,6 +164,11 @@ pub(super) fn actions(text: &str, problems: &mut Vec<TextProblem>) -> Vec<Action
         actions.push(ActionRow { id, title, reasons, themes, sentiments });
     }
     actions
+}
+
+/// What is compared of an alias and of a model's phrase: neither case nor spaces matter.
+pub(super) fn alias_key(text: &str) -> String {
+    norm(text).trim().to_string()
 }
 
 /// What is wrong with a name that refers to nothing.
@@ -452,6 +461,31 @@ impl Reader<'_> {
             }
         }
         out
+    }
+
+    /// Another name means one theme.
+    fn aliases(&mut self, themes: &[ThemeRow]) {
+        let mut first = std::collections::HashMap::new();
+        for theme in themes {
+            for alias in &theme.aliases {
+                let key = alias_key(&alias.value);
+                if key.is_empty() {
+                    self.error("an alias is empty", alias.span.clone(), "remove it");
+                } else if let Some(other) = themes.iter().find(|t| t.id.value == key) {
+                    self.error(
+                        format!("`{}` is a theme of its own", other.id.value),
+                        alias.span.clone(),
+                        "remove the alias, or the theme",
+                    );
+                } else if let Some(other) = first.insert(key, &theme.id.value) {
+                    self.error(
+                        format!("`{}` stands for `{other}` already", alias.value),
+                        alias.span.clone(),
+                        "remove one of the two",
+                    );
+                }
+            }
+        }
     }
 
     /// A phrase counts for the first that includes it.

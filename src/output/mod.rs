@@ -2,6 +2,7 @@
 //!
 //! Everything that came from outside passes [`sanitize`] before it reaches a terminal.
 
+pub mod diff;
 pub mod event_line;
 pub mod problems;
 pub mod progress;

@@ -6,6 +6,9 @@ use crate::project::{DAILY, Project, Steps, at, day, post, posts, steps};
 const AFTER_SILVER: [&str; 4] =
     ["fact_issue_daily", "general_feedback_ai", "post_signals", "top_issue_posts"];
 
+/// The trend, which looks back seven days, and what reads it.
+const TREND: [&str; 2] = ["issue_trend_daily", "executive_summary_daily"];
+
 /// Ten days in two files.
 fn ten_days() -> Project {
     let project = Project::files("2026-08-01", "2026-08-10");
@@ -42,9 +45,9 @@ fn nothing_to_do_does_nothing_and_notices_what_there_is_to_do() {
     let made = project.made();
     assert_eq!(project.captures(), ["in/c.ndjson"]);
     let expected = union(&[
-        steps(&["raw_posts", "silver_posts", "issue_trend_daily"], [9]),
+        steps(&["raw_posts", "silver_posts"], [9]),
         steps(&AFTER_SILVER, [9]),
-        steps(&["issue_trend_daily"], [10]),
+        steps(&TREND, [9, 10]),
     ]);
     assert_eq!(made, expected);
 
@@ -54,10 +57,10 @@ fn nothing_to_do_does_nothing_and_notices_what_there_is_to_do() {
         std::fs::remove_file(path).unwrap();
     }
     let (planned, captures) = project.plan(&["--all"]);
-    assert_eq!(planned, union(&[steps(&["fact_issue_daily"], [4]), steps(&["issue_trend_daily"], 4..=10)]));
+    assert_eq!(planned, union(&[steps(&["fact_issue_daily"], [4]), steps(&TREND, 4..=10)]));
     assert!(captures.is_empty(), "{captures:?}");
     assert_eq!(project.made(), steps(&["fact_issue_daily"], [4]));
-    assert_eq!(project.steps("skipped"), steps(&["issue_trend_daily"], 4..=10));
+    assert_eq!(project.steps("skipped"), steps(&TREND, 4..=10));
     // Never below a number that was used.
     assert_eq!(project.manifests()["fact_issue_daily/2026-08-04"].keys().collect::<Vec<_>>(), [&2]);
 
@@ -102,7 +105,7 @@ fn late_and_edited_posts_move_their_days_only() {
     let expected = union(&[
         steps(&["raw_posts", "silver_posts"], [3]),
         steps(&AFTER_SILVER, [3]),
-        steps(&["issue_trend_daily"], 3..=10),
+        steps(&TREND, 3..=10),
     ]);
     assert_eq!(made, expected);
     assert_eq!(project.number("SELECT count(*) AS n FROM silver_posts WHERE post_id = 'reddit:t3_late1'"), 1);
@@ -117,7 +120,7 @@ fn late_and_edited_posts_move_their_days_only() {
     let made = project.made();
     assert_eq!(project.captures(), ["in/d.ndjson"]);
     let least = steps(&["raw_posts", "silver_posts"], [5]);
-    let most = union(&[least.clone(), steps(&AFTER_SILVER, [5]), steps(&["issue_trend_daily"], 5..=10)]);
+    let most = union(&[least.clone(), steps(&AFTER_SILVER, [5]), steps(&TREND, 5..=10)]);
     assert!(made.is_superset(&least) && made.is_subset(&most), "{made:?}");
     assert_eq!(project.number("SELECT count(*) AS n FROM silver_posts"), 101);
     let title = project.query("SELECT title FROM silver_posts WHERE native_id = 't3_a05x000'");
@@ -144,14 +147,14 @@ fn sql_that_means_the_same_makes_nothing_and_changed_sql_itself_and_its_children
 
     // Another number for the same column: itself, and the trend that reads it.
     project.replace(name, "count(*) AS mentions", "count(*) + 1 AS mentions");
-    let expected = steps(&["fact_issue_daily", "issue_trend_daily"], 1..=10);
+    let expected = union(&[steps(&["fact_issue_daily"], 1..=10), steps(&TREND, 1..=10)]);
     assert_eq!(project.plan(&["--all"]), (expected.clone(), Vec::new()));
     assert_eq!(project.made(), expected);
 
     // Other code, equal content: the child is looked at and left alone.
     project.replace(name, "count(*) + 1 AS mentions", "1 + count(*) AS mentions");
     assert_eq!(project.made(), steps(&["fact_issue_daily"], 1..=10));
-    assert_eq!(project.steps("skipped"), steps(&["issue_trend_daily"], 1..=10));
+    assert_eq!(project.steps("skipped"), steps(&TREND, 1..=10));
     project.settled();
 }
 
@@ -166,7 +169,7 @@ fn a_forced_upstream_with_equal_content_leaves_its_children_alone() {
     // it, so the upstream is forced by code that means the same.
     project.replace("assets/silver_posts.sql", "SELECT\n    c.dt,", "SELECT\n    (c.dt) AS dt,");
     assert_eq!(project.made(), steps(&["silver_posts"], 1..=10));
-    let children = union(&[steps(&AFTER_SILVER, 1..=10), steps(&["issue_trend_daily"], 1..=10)]);
+    let children = union(&[steps(&AFTER_SILVER, 1..=10), steps(&TREND, 1..=10)]);
     assert_eq!(project.steps("skipped"), children);
     assert!(project.current() == before, "equal content is the same files");
     // One day by name.
@@ -186,11 +189,8 @@ fn a_changed_phrase_of_the_taxonomy_makes_silver_and_moves_what_it_changes() {
     project.all();
     project.replace("assets/issue_taxonomy.toml", "\"wrong med\", ", "\"wrong med\", \"purple zebra\", ");
     let made = project.made();
-    let expected = union(&[
-        steps(&["silver_posts"], 1..=10),
-        steps(&AFTER_SILVER, [4]),
-        steps(&["issue_trend_daily"], 4..=10),
-    ]);
+    let expected =
+        union(&[steps(&["silver_posts"], 1..=10), steps(&AFTER_SILVER, [4]), steps(&TREND, 4..=10)]);
     assert_eq!(made, expected);
     let issue = project.query("SELECT issue_type FROM silver_posts WHERE native_id = 't3_zebra'");
     assert_eq!(issue[0]["issue_type"], "SAFETY");
@@ -200,7 +200,8 @@ fn a_changed_phrase_of_the_taxonomy_makes_silver_and_moves_what_it_changes() {
     assert_ne!(taxonomy, renamed);
     std::fs::write(project.path("assets/issue_taxonomy.toml"), renamed).unwrap();
     let made = project.made();
-    assert!(made.iter().all(|(asset, _)| asset == "issue_types" || asset == "issue_trend_daily"), "{made:?}");
+    let titled = |asset: &str| asset == "issue_types" || TREND.contains(&asset);
+    assert!(made.iter().all(|(asset, _)| titled(asset)), "{made:?}");
     project.settled();
 }
 
@@ -218,7 +219,7 @@ fn a_moved_start_makes_the_new_days_and_forgets_none() {
     project.save();
     let made = project.made();
     assert_eq!(reasons(&project), serde_json::json!({}));
-    let expected = union(&[steps(&DAILY, 1..=3), steps(&["issue_trend_daily"], 4..=10)]);
+    let expected = union(&[steps(&DAILY, 1..=3), steps(&TREND, 4..=10)]);
     assert_eq!(made, expected);
     let ten = project.current();
     let other = Project::files("2026-08-01", "2026-08-10");
@@ -232,7 +233,7 @@ fn a_moved_start_makes_the_new_days_and_forgets_none() {
     project.set("project.start", "2026-08-04");
     project.save();
     let made = project.made();
-    let most = union(&[steps(&["raw_posts"], 4..=10), steps(&["issue_trend_daily"], 4..=10)]);
+    let most = union(&[steps(&["raw_posts"], 4..=10), steps(&TREND, 4..=10)]);
     assert!(made.is_subset(&most), "{made:?}");
     assert!(made.is_superset(&steps(&["issue_trend_daily"], 4..=10)), "{made:?}");
     assert_eq!(project.number("SELECT count(*) AS n FROM silver_posts"), 42);

@@ -180,7 +180,7 @@ use Prints::{Lines, List, Object};
 const LABELLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/labelled.tsv");
 
 /// Heading of the page, arguments, exit code, what is printed.
-const COMMANDS: [(&str, &[&str], i32, Prints); 31] = [
+const COMMANDS: [(&str, &[&str], i32, Prints); 35] = [
     ("status", &["status"], 0, Object),
     ("plan", &["plan", "--all"], 0, Object),
     ("plan", &["backfill", "*", "--missing", "--dry-run"], 0, Object),
@@ -210,6 +210,10 @@ const COMMANDS: [(&str, &[&str], i32, Prints); 31] = [
     ("model eval", &["model", "eval", "--data", LABELLED], 0, Object),
     ("model show", &["model", "show"], 0, Object),
     ("ai eval", &["ai", "eval"], 0, Object),
+    ("themes list", &["themes", "list"], 0, Object),
+    ("themes merge", &["themes", "merge", "packaging", "convenience", "--dry-run"], 0, Object),
+    ("themes merge", &["themes", "rename", "packaging", "Boxes", "--dry-run"], 0, Object),
+    ("themes merge", &["themes", "promote", "torn bags", "bags", "--dry-run"], 0, Object),
     ("validate", &["validate"], 0, Object),
     ("doctor", &["doctor"], 0, List),
 ];

@@ -35,5 +35,7 @@ mod sample;
 mod signals;
 mod source_pages;
 mod sources;
+mod summary;
+mod themes;
 mod viewer;
 mod watch;

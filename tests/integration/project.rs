@@ -9,7 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 /// Every shipped table that has a partition a day.
-pub const DAILY: [&str; 9] = [
+pub const DAILY: [&str; 10] = [
+    "executive_summary_daily",
     "fact_issue_daily",
     "general_feedback_ai",
     "issue_trend_daily",
@@ -109,9 +110,13 @@ impl Project {
         project
     }
 
-    /// Without some assets, and their bodies.
+    /// Without some assets, and their bodies; without the summary, too, where it reads one of them.
     pub fn without(mut self, assets: &[&str]) -> Self {
-        for asset in assets {
+        const SUMMARY: &str = "executive_summary_daily";
+        let read = ["issue_trend_daily", "post_signals", "general_feedback_ai"];
+        let there = self.config["assets"].get(SUMMARY).is_some();
+        let summary = there && !assets.contains(&SUMMARY) && assets.iter().any(|a| read.contains(a));
+        for asset in assets.iter().chain(summary.then_some(&SUMMARY)) {
             let tables = self.config["assets"].as_table_mut().unwrap();
             tables.remove(*asset).unwrap_or_else(|| panic!("{asset} is not shipped"));
             let _ = std::fs::remove_file(self.path(&format!("assets/{asset}.sql")));

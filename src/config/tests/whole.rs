@@ -21,7 +21,8 @@ fn with_bodies(pipelines: &str, names: &[&str]) -> Texts {
 
 #[test]
 fn the_shipped_file_is_right() {
-    let texts = with_bodies(SHIPPED, &["fact_issue_daily", "issue_trend_daily", "top_issue_posts"]);
+    let bodies = ["fact_issue_daily", "issue_trend_daily", "top_issue_posts", "executive_summary_daily"];
+    let texts = with_bodies(SHIPPED, &bodies);
     let config = good(&texts, None);
     assert_eq!(config.project.name, "amazon-pharmacy-voc");
     assert_eq!(config.days.len(), 90);
@@ -44,6 +45,7 @@ fn the_shipped_file_is_right() {
             ("post_signals", Layer::Gold),
             ("top_issue_posts", Layer::Gold),
             ("issue_trend_daily", Layer::Gold),
+            ("executive_summary_daily", Layer::Gold),
         ]
     );
     for (idx, asset) in config.graph.iter() {
