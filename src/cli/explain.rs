@@ -56,9 +56,11 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
         CliError::Usage(format!("{partition} is not one of the project's days, {}", graph.days()))
     })?;
     let reached = reached(&teller, asset, partition);
+    let batches = super::batches::read(&project, lake.as_ref(), Some(graph.key(asset).as_str()))?;
     if json {
         let mut value = teller.json(asset, slot, 0)?;
         value["coverage"] = serde_json::Value::Array(coverage_json(&reached));
+        value["ai_batches"] = serde_json::Value::Array(super::batches::list(&batches));
         common::print_json(global.format, &value)?;
         return Ok(0);
     }
@@ -72,6 +74,7 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
         out.push_str(&describe(&manifest));
     }
     out.push_str(&coverage(&reached));
+    out.push_str(&super::batches::lines(&batches));
     terminal::out(&out);
     Ok(0)
 }

@@ -4,6 +4,7 @@
 //! tests run at the same time and in any order. Expectations are exact: sets of
 //! (asset, day), bytes of files, counts of records.
 
+mod ai_batch;
 mod archive;
 mod backfill;
 mod bad_input;
