@@ -1,4 +1,5 @@
-//! Batches of a language model that are not answered yet, as `status` and `explain` show them.
+//! Batches of a language model that are not answered yet, as `status`, `explain` and the end of a
+//! run show them.
 //! Blocks on the lake.
 
 use serde_json::{Value, json};
@@ -23,6 +24,11 @@ pub(super) fn read(
     let mut batches = open_batches(lake, &project.config)?;
     batches.retain(|b| asset.is_none_or(|a| a == b.asset));
     Ok(batches)
+}
+
+/// What is waited for after a run, or instead of one.
+pub(super) fn told(project: &Project) -> Result<String, CliError> {
+    Ok(lines(&read(project, project.lake_if_any()?.as_ref(), None)?))
 }
 
 /// A line for each.

@@ -183,7 +183,7 @@ pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
     }
     if planned.plan.is_empty() {
         planned.world.remember(&state, lake.id())?;
-        return nothing_to_do(global, &planned.plan);
+        return nothing_to_do(global, project, &planned.plan);
     }
     execute(global, project, lake, &state, &mut planned, &asked.options, stage)
 }
@@ -306,12 +306,13 @@ pub fn carry_out(
     Ok(Carried { report, view: progress.view, asset_checks })
 }
 
-fn nothing_to_do(global: &Global, plan: &Plan) -> Exit {
+fn nothing_to_do(global: &Global, project: &Project, plan: &Plan) -> Exit {
     match global.format {
         Format::Human => {
             if !global.quiet {
                 let fresh = text::plural(plan.fresh as u64, "partition");
                 err(&format!("{} {fresh} fresh: 0 steps, no data was read\n", green("Nothing to do:")));
+                err(&super::batches::told(project)?);
             }
         }
         _ => common::print_json(
@@ -452,6 +453,7 @@ fn summary(
     out.push_str(&format!("{line} in {elapsed}: {}\n", words(&steps)));
     match report.state {
         RunState::Succeeded => {
+            out.push_str(&super::batches::told(project)?);
             out.push_str(&dim(&look_at(&project.config.graph)));
         }
         RunState::Canceled => {

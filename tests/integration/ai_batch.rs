@@ -108,7 +108,8 @@ fn a_batch_is_sent_by_one_run_and_collected_by_another() {
     let explained = project.ok(&["explain", ASSET, "--partition", "2026-08-01"]).stdout;
     assert!(explained.contains(&batches[0].name), "{explained}");
     let again = all(&project);
-    assert!(again.stderr.contains("10 texts wait for a batch"), "{}\n{}", again.stdout, again.stderr);
+    let line = format!("10 texts of {ASSET} sent at");
+    assert!(again.stderr.contains(&line) && again.stderr.contains(&batches[0].name), "{}", again.stderr);
     assert_eq!((statuses(&project), fake.batches().len()), (is("pending", 10), 1));
 
     for _ in 0..2 {
