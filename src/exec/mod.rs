@@ -7,6 +7,7 @@
 mod ai;
 mod ai_batch;
 mod ai_batch_record;
+mod ai_batch_send;
 mod ai_table;
 mod asset_checks;
 mod capture;
