@@ -57,9 +57,11 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
         CliError::Usage(format!("{partition} is not one of the project's days, {}", graph.days()))
     })?;
     let reached = reached(&teller, asset, partition);
+    let batches = super::batches::read(&project, lake.as_ref(), Some(graph.key(asset).as_str()))?;
     if json {
         let mut value = teller.json(asset, slot, 0)?;
         value["coverage"] = serde_json::Value::Array(coverage_json(&reached));
+        value["ai_batches"] = serde_json::Value::Array(super::batches::list(&batches));
         common::print_json(global.format, &value)?;
         return Ok(0);
     }
@@ -76,6 +78,7 @@ pub fn run(global: &Global, args: &Explain) -> Exit {
     if partition.day().is_some_and(|day| world.texts.days.contains(&day)) {
         out.push_str("the texts of this day were removed (retain_text)\n");
     }
+    out.push_str(&super::batches::lines(&batches));
     terminal::out(&out);
     Ok(0)
 }

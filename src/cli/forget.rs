@@ -101,7 +101,7 @@ fn forget(
     let ids = asked.posts.keys().map(|(platform, id)| format!("{platform}:{id}")).collect();
     let labels = exec::erase_labels(lake, &ids, &traces)?;
     told.labels = labels.records;
-    told.answers = exec::erase_answers(lake, &ids)?;
+    told.answers = exec::erase_answers(lake, &ids)? + exec::erase_batches(lake, &traces)?;
     told.history = redacted(project, state, &traces, told)?;
 
     let strays = exec::strays(lake, config, &graves.forgotten, &days, now_ms())?;

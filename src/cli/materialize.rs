@@ -190,7 +190,7 @@ pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
     retain::tell_kept(global, project, &planned.plan, asked.force)?;
     let code = if planned.plan.is_empty() {
         planned.world.remember(&state, lake.id())?;
-        nothing_to_do(global, &planned.plan)?
+        nothing_to_do(global, project, &planned.plan)?
     } else {
         execute(global, project, lake, &state, &mut planned, &asked.options, stage)?
     };
@@ -315,12 +315,13 @@ pub fn carry_out(
     Ok(Carried { report, view: progress.view, asset_checks })
 }
 
-fn nothing_to_do(global: &Global, plan: &Plan) -> Exit {
+fn nothing_to_do(global: &Global, project: &Project, plan: &Plan) -> Exit {
     match global.format {
         Format::Human => {
             if !global.quiet {
                 let fresh = text::plural(plan.fresh as u64, "partition");
                 err(&format!("{} {fresh} fresh: 0 steps, no data was read\n", green("Nothing to do:")));
+                err(&super::batches::told(project)?);
             }
         }
         _ => common::print_json(
@@ -471,6 +472,7 @@ fn summary(
     out.push_str(&format!("{line} in {elapsed}: {}\n", words(&steps)));
     match report.state {
         RunState::Succeeded => {
+            out.push_str(&super::batches::told(project)?);
             out.push_str(&dim(&look_at(&project.config.graph)));
         }
         RunState::Canceled => {

@@ -8,6 +8,7 @@ mod args;
 mod argv;
 mod assets;
 mod backfill;
+mod batches;
 mod check;
 mod common;
 mod doctor;

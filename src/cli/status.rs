@@ -91,6 +91,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
     };
     let due = common::due(&world.seen);
     let standings = world.standings(graph);
+    let batches = super::batches::read(&project, lake.as_ref(), None)?;
     if json {
         let value = serde_json::json!({
             "project": project.config.project.name,
@@ -99,6 +100,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
             "windows_due": due,
             "assets": list,
             "sources": standings.iter().map(super::source::coverage_json).collect::<Vec<_>>(),
+            "ai_batches": super::batches::list(&batches),
             "latest_run": latest,
             "texts_removed": world.texts.days.len(),
             "notes": world.notes,
@@ -132,6 +134,7 @@ pub fn run(global: &Global, args: &Status) -> Exit {
     ));
     out.push('\n');
     out.push_str(&super::source::coverage_lines(&project.config, &standings));
+    out.push_str(&super::batches::lines(&batches));
     for note in &world.notes {
         out.push_str(&format!("{} {}\n", yellow("note:"), sanitize::line(note)));
     }

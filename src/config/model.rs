@@ -246,6 +246,8 @@ pub struct ModelConfig {
     pub api_version: Option<String>,
     /// Whether calls are collected into batches.
     pub batch: bool,
+    /// How long after it was sent, and after each look, a batch is looked at again, milliseconds.
+    pub batch_poll_ms: i64,
     /// What it costs.
     pub price: Option<Price>,
     /// How much it thinks before it answers, in the provider's word; `None` as little as it can.

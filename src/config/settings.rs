@@ -388,6 +388,7 @@ pub(super) fn usual_gemini() -> ModelConfig {
         base_url: None,
         api_version: None,
         batch: false,
+        batch_poll_ms: BATCH_POLL_MS,
         price: Some(Price {
             input: 0.30,
             output: 2.50,
@@ -404,6 +405,8 @@ pub(super) fn usual_gemini() -> ModelConfig {
 const GEMINI_KEY: &str = "GEMINI_API_KEY";
 /// How long one call to a model may take.
 const CALL_TIMEOUT_MS: u64 = 120_000;
+/// How often a batch is looked at: most take hours.
+const BATCH_POLL_MS: i64 = 600_000;
 
 /// A limit in dollars can only be kept where it is known what a call costs.
 fn limits(f: &mut Fields<'_>, ai: &AiConfig) {
@@ -481,7 +484,13 @@ fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {
     let api_key_env = f.env_name("api_key_env");
     let base_url = f.url("base_url");
     let api_version = f.string("api_version");
-    let mode = f.choice("mode", &[("sync", false), ("batch", true)]);
+    // Others have no batches.
+    let (mode, batch_poll) = match provider {
+        Provider::Gemini => {
+            (f.choice("mode", &[("sync", false), ("batch", true)]), f.positive_duration("batch_poll"))
+        }
+        _ => (None, None),
+    };
     let levels = ["minimal", "low", "medium", "high", "dynamic"].map(|l| (l, l));
     let thinking = f.choice("thinking", &levels).map(|t| t.value.to_string());
     let timeout = f.positive_duration("timeout").and_then(|ms| u64::try_from(ms).ok());
@@ -512,6 +521,7 @@ fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {
         base_url,
         api_version,
         batch,
+        batch_poll_ms: batch_poll.unwrap_or(BATCH_POLL_MS),
         price,
         thinking,
         call_timeout_ms: timeout.unwrap_or(CALL_TIMEOUT_MS),

@@ -4,7 +4,7 @@
 //! pack, labels those of the lists, evidence words of the post. A label that is missing or alien
 //! makes that post's answer invalid; nothing is filled in for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -89,6 +89,17 @@ pub fn read(answer: &str, posts: &[(String, &str)], words: &Vocabulary) -> Answe
         None => Err("no answer".into()),
     };
     Answer::Items(posts.iter().map(one).collect())
+}
+
+/// An answer without what it says of some ids, as plain JSON; `None` when it holds no posts.
+pub fn leave_out(answer: &str, ids: &BTreeSet<String>) -> Option<String> {
+    let mut items = items(answer)?;
+    items.retain(|item| match item.get("id") {
+        Some(Value::String(id)) => !ids.contains(id.trim()),
+        Some(Value::Number(id)) => !ids.contains(&id.to_string()),
+        _ => true,
+    });
+    Some(serde_json::json!({ "posts": items }).to_string())
 }
 
 /// A piece of the answer for a message: it is foreign text.

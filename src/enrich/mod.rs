@@ -21,6 +21,9 @@ mod embedded;
 mod eval;
 mod feedback;
 mod gemini;
+mod gemini_batch;
+#[cfg(test)]
+mod gemini_batch_tests;
 mod golden;
 mod lexicon;
 mod model;
@@ -47,12 +50,13 @@ mod tables;
 pub mod theme_edit;
 mod usd;
 
-pub use answer::{Answer, Labelled, read as read_answer};
+pub use answer::{Answer, Labelled, leave_out, read as read_answer};
 pub use asking::{Asked, Asker, CallLog, Left, Need, question};
-pub use budget::{Budget, Spent};
+pub use budget::{Budget, Reserved, Spent};
 pub use calls::{AnswerRecord, Answers, Cached, CallOutcome, CallRecord, Question, Verdict, content_hash};
 pub use feedback::{Known, KnownAnswers, Tally, feedback, needs, sent_text};
 pub use gemini::{GEMINI_URL, Gemini};
+pub use gemini_batch::{BATCH_BYTES, BatchReply, Found, Looked, Made};
 pub use openai::OpenAi;
 pub use prompt::{NEW_THEME, Prompt, PromptProblem, SHIPPED_PROMPT, Vocabulary};
 pub use provider::{Ask, Heard, Provider, Reply};

@@ -8,14 +8,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::DataType;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use crate::config::{Body, Config, EnrichConfig, ModelConfig, Provider as Named, Relabel};
 use crate::engine::CancellationFlag;
 use crate::enrich::{
-    Answers, Asked, Asker, Budget, CallLog, CallRecord, Embedded, GEMINI_URL, Gemini, Left, Need, OpenAi,
-    Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Tokens, Usd, Verdict, Vocabulary, question,
+    Answers, Asked, Asker, Budget, CallLog, CallOutcome, CallRecord, Embedded, GEMINI_URL, Gemini, Left,
+    Need, OpenAi, Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Tokens, Usd, Verdict, Vocabulary,
+    question,
 };
 use crate::graph::{AssetIdx, AssetKey, Day, Outcome};
 use crate::http::{AddressRule, Client, ClientOptions, Hooks};
@@ -37,6 +40,8 @@ pub struct Ai {
     /// By run.
     budgets: Mutex<HashMap<i64, Arc<Mutex<Budget>>>>,
     places: Mutex<Option<Arc<Semaphore>>>,
+    /// Held while batches are collected and sent.
+    pub(super) batching: Mutex<()>,
 }
 
 /// What the log of calls says.
@@ -44,6 +49,9 @@ pub struct Ai {
 struct Ledger {
     answers: Answers,
     read: HashSet<(String, u64)>,
+    /// Calls that were not over when they were read: they are read again. Their day, what they
+    /// count, and whether they are part of a batch.
+    open: HashMap<(String, u64), (i64, Usd, bool)>,
     /// By day since 1970 UTC.
     spent: BTreeMap<i64, Usd>,
 }
@@ -52,6 +60,28 @@ impl Ledger {
     fn add(&mut self, record: &CallRecord) {
         *self.spent.entry(day_of(record.at_ms)).or_default() += record.counts();
         self.answers.add(record);
+    }
+
+    /// What a record says, in place of what it said before.
+    fn take(&mut self, name: &str, number: u64, record: &CallRecord) {
+        let key = (name.to_string(), number);
+        self.over(&key);
+        self.add(record);
+        match record.outcome {
+            CallOutcome::Sent => {
+                self.open.insert(key, (day_of(record.at_ms), record.counts(), record.batch));
+            }
+            _ => drop(self.read.insert(key)),
+        }
+    }
+
+    /// A call that was open does not count any more as it did.
+    fn over(&mut self, key: &(String, u64)) {
+        if let Some((day, counted, _)) = self.open.remove(key)
+            && let Some(spent) = self.spent.get_mut(&day)
+        {
+            *spent = spent.minus(counted);
+        }
     }
 }
 
@@ -70,10 +100,23 @@ impl Ai {
         for (name, number, record) in
             read_calls(lake, &|name, number| known.read.contains(&(name.to_string(), number)))?
         {
-            known.add(&record);
-            known.read.insert((name, number));
+            known.take(&name, number, &record);
         }
         Ok(())
+    }
+
+    /// Takes in one call of an asset, in place of what was known of it.
+    pub(super) fn take(&self, name: &str, number: u64, record: &CallRecord) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).take(name, number, record);
+    }
+
+    /// Calls of an asset's batches that are not over, by number.
+    pub(super) fn unsent(&self, name: &str) -> Vec<u64> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = |((of, number), (_, _, batch)): (&(String, u64), &(i64, Usd, bool))| {
+            (of == name && *batch).then_some(*number)
+        };
+        known.open.iter().filter_map(ours).collect()
     }
 
     /// What was spent on the day of a moment, calls of unknown cost at their most.
@@ -171,12 +214,62 @@ pub fn erase(lake: &Lake, posts: &BTreeSet<String>) -> Result<u64, LakeError> {
     Ok(changed)
 }
 
+/// Takes the words that kept answers quote of posts of some days out of the log of calls: the
+/// labels stay.
+///
+/// # Errors
+/// When the lake refuses.
+pub(super) fn leave_out_quotes(lake: &Lake, days: &BTreeSet<Day>) -> Result<(), LakeError> {
+    let mut posts: BTreeSet<String> = BTreeSet::new();
+    for name in lake.list_record_names(AI_CALLS)? {
+        let Ok(key) = name.parse::<AssetKey>() else { continue };
+        let wanted: Vec<_> = lake
+            .list_manifests(&key, None)?
+            .iter()
+            .filter(|l| l.partition.day().is_some_and(|day| days.contains(&day)))
+            .map(|l| (l.partition, l.generation))
+            .collect();
+        for manifest in lake.read_manifests(&key, None, &wanted)? {
+            for file in &manifest?.files {
+                for batch in crate::lake::read_parquet(&lake.path(file))? {
+                    let Some(ids) = batch.column_by_name("post_id") else { continue };
+                    let ids = datafusion::arrow::compute::cast(ids, &DataType::Utf8)
+                        .map_err(|e| LakeError::Corrupt { path: lake.path(file), why: e.to_string() })?;
+                    posts.extend(ids.as_string::<i32>().iter().flatten().map(str::to_string));
+                }
+            }
+        }
+    }
+    if posts.is_empty() {
+        return Ok(());
+    }
+    super::erase::each_record(lake, AI_CALLS, &mut |line| {
+        let mut record: CallRecord = serde_json::from_slice(line).ok()?;
+        let mut changed = false;
+        for answer in &mut record.answers {
+            if let Verdict::Labels(labels) = &mut answer.verdict
+                && !answer.posts.is_empty()
+                && answer.posts.iter().all(|p| posts.contains(p))
+            {
+                changed |= labels.evidence.take().is_some();
+            }
+        }
+        if changed { serde_json::to_vec(&record).ok() } else { None }
+    })
+}
+
 /// The log of one asset's calls.
-struct LakeLog<'a> {
+pub(super) struct LakeLog<'a> {
     lake: &'a Lake,
     name: &'a AssetKey,
     /// Numbers of its own records: they need not be read again.
     written: Mutex<Vec<u64>>,
+}
+
+impl<'a> LakeLog<'a> {
+    pub(super) fn new(lake: &'a Lake, name: &'a AssetKey) -> Self {
+        Self { lake, name, written: Mutex::default() }
+    }
 }
 
 impl CallLog for LakeLog<'_> {
@@ -248,6 +341,37 @@ pub fn provider(
     named: Named,
     cancel: Option<&CancellationFlag>,
 ) -> Result<Arc<dyn Provider>, String> {
+    if named == Named::Gemini {
+        return Ok(Arc::new(gemini(config, cancel)?));
+    }
+    let (model, client, key, rates) = reach(config, named, cancel)?;
+    Ok(Arc::new(OpenAi {
+        client,
+        base_url: model.base_url.clone().ok_or("[ai.openai_compatible] names no base_url")?,
+        model: model.model.clone(),
+        key,
+        rates,
+    }))
+}
+
+/// Gemini as it is declared.
+fn gemini(config: &Config, cancel: Option<&CancellationFlag>) -> Result<Gemini, String> {
+    let (model, client, key, rates) = reach(config, Named::Gemini, cancel)?;
+    Ok(Gemini {
+        client,
+        base_url: model.base_url.clone().unwrap_or_else(|| GEMINI_URL.into()),
+        api_version: model.api_version.clone().unwrap_or_else(|| "v1beta".into()),
+        model: model.model.clone(),
+        key: key.ok_or("[ai.gemini] names no api_key_env")?,
+        rates,
+        thinking: model.thinking.clone(),
+    })
+}
+
+/// How a provider is reached: its settings, a client, the key, the prices.
+type Way<'a> = (&'a ModelConfig, Client, Option<SecretString>, Option<Rates>);
+
+fn reach<'a>(config: &'a Config, named: Named, cancel: Option<&CancellationFlag>) -> Result<Way<'a>, String> {
     let Some(model) = settings(config, named) else {
         return Err(format!("[ai.{}] is not configured", named.as_str()));
     };
@@ -276,24 +400,7 @@ pub fn provider(
         client = client.with_stop(move || cancel.is_cancelled());
     }
     let rates = model.price.as_ref().map(|p| Rates::per_million(p.input, p.output, p.cached_input));
-    Ok(match named {
-        Named::Gemini => Arc::new(Gemini {
-            client,
-            base_url: model.base_url.clone().unwrap_or_else(|| GEMINI_URL.into()),
-            api_version: model.api_version.clone().unwrap_or_else(|| "v1beta".into()),
-            model: model.model.clone(),
-            key: key.ok_or("[ai.gemini] names no api_key_env")?,
-            rates,
-            thinking: model.thinking.clone(),
-        }),
-        _ => Arc::new(OpenAi {
-            client,
-            base_url: model.base_url.clone().ok_or("[ai.openai_compatible] names no base_url")?,
-            model: model.model.clone(),
-            key,
-            rates,
-        }),
-    })
+    Ok((model, client, key, rates))
 }
 
 /// Those who are asked about an asset's posts, in order, and why others cannot be.
@@ -306,6 +413,12 @@ pub struct Chain {
     pub questions: Vec<Question>,
     /// Whether the embedded model labels what no other could.
     pub fallback: bool,
+    /// Whether the provider is sent batches: others of the chain are asked at once.
+    pub batch: bool,
+    /// Who has batches, where it can be asked.
+    pub gemini: Option<Arc<Gemini>>,
+    /// What batches are asked.
+    pub batch_question: Option<Question>,
 }
 
 /// The providers of an asset.
@@ -320,6 +433,15 @@ pub fn chain(
         missing: None,
         questions: Vec::new(),
         fallback: config.ai.fallback.contains(&Named::Embedded),
+        batch: enrich.provider == Named::Gemini && config.ai.gemini.as_ref().is_some_and(|g| g.batch),
+        // Batches are collected whoever is asked now: they are paid for.
+        gemini: gemini(config, cancel).ok().map(Arc::new),
+        batch_question: settings(config, Named::Gemini).map(|model| Question {
+            provider: Named::Gemini.as_str().into(),
+            model: model.model.clone(),
+            prompt_hash: prompt.hash.clone(),
+            schema_hash: prompt.schema_hash.clone(),
+        }),
     };
     let mut names = vec![enrich.provider];
     names.extend(config.ai.fallback.iter().filter(|p| **p != Named::Embedded && **p != enrich.provider));
@@ -380,6 +502,10 @@ pub fn held(
                 held.push(Outcome::Budget);
             }
         }
+        let key = config.graph.key(asset).as_str();
+        if has(Outcome::Pending) && !super::ai_batch_record::batch_is_due(lake, config, key, now_ms)? {
+            held.push(Outcome::Pending);
+        }
         out.insert(asset, held);
     }
     Ok(out)
@@ -398,6 +524,10 @@ pub struct Answered {
     pub tokens: Tokens,
     /// Why providers could not be asked, in their words.
     pub troubles: BTreeSet<String>,
+    /// Texts that wait for a batch.
+    pub pending: BTreeSet<String>,
+    /// What people should know of batches, with its level.
+    pub notes: Vec<(&'static str, String)>,
 }
 
 /// Who asks, for which run, within which limits.
@@ -419,6 +549,11 @@ pub struct Errand<'a> {
 }
 
 impl Errand<'_> {
+    /// What the run may spend.
+    pub(super) fn budget(&self) -> Arc<Mutex<Budget>> {
+        self.ai.budget(self.run, self.config, self.max_usd, self.now_ms)
+    }
+
     /// Asks the providers of a chain about texts, each about what those before it left. Blocks.
     ///
     /// # Errors
@@ -438,12 +573,19 @@ impl Errand<'_> {
             out.troubles.insert(missing.clone());
         }
         let key = self.config.graph.key(self.asset);
-        let log = LakeLog { lake: self.lake, name: key, written: Mutex::default() };
+        let log = LakeLog::new(self.lake, key);
         let runtime = tokio::runtime::Handle::try_current().map_err(|e| e.to_string())?;
         let stop = || cancel.is_cancelled();
         let mut open: BTreeMap<String, Need> = needs.into_iter().map(|n| (n.content.clone(), n)).collect();
         out.left = open.keys().map(|c| (c.clone(), Left::Unreached("no provider".into()))).collect();
+        self.through_batches(chain, prompt, &mut open, &mut out, cancel)?;
         for provider in &chain.providers {
+            if open.is_empty() || cancel.is_cancelled() {
+                break;
+            }
+            if chain.batch && provider.name() == Named::Gemini.as_str() {
+                continue;
+            }
             let asker = Asker {
                 provider: provider.clone(),
                 prompt: prompt.clone(),
@@ -451,7 +593,7 @@ impl Errand<'_> {
                 asset: key.to_string(),
                 pack_size: self.config.ai.pack_size,
                 places: self.ai.places(self.config, self.asset),
-                budget: self.ai.budget(self.run, self.config, self.max_usd, self.now_ms),
+                budget: self.budget(),
                 price_as_of: settings_of(self.config, provider.name())
                     .and_then(|m| m.price.as_ref()?.as_of)
                     .map(|d| d.to_string()),
@@ -486,7 +628,12 @@ impl Errand<'_> {
         }
         let written = std::mem::take(&mut *log.written.lock().unwrap_or_else(PoisonError::into_inner));
         let mut known = self.ai.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.read.extend(written.into_iter().map(|number| (key.to_string(), number)));
+        for number in written {
+            let call = (key.to_string(), number);
+            // Another group may have read it while it was under way.
+            known.over(&call);
+            known.read.insert(call);
+        }
         Ok(out)
     }
 }

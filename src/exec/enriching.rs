@@ -128,6 +128,7 @@ impl Feedback {
         }
         tell(res, job, enrich, wanted, &answered, chain.fallback, watch);
         known.left = answered.left;
+        known.pending = answered.pending;
         known.answers = res.ai.answers_of(&contents);
         Ok(Self { relabel: enrich.relabel, asked: Some(known), tallies: RefCell::default() })
     }
@@ -173,9 +174,12 @@ fn tell(
     for trouble in &answered.troubles {
         watch.note("warn", format!("{key}: {trouble}"));
     }
+    for (level, note) in &answered.notes {
+        watch.note(level, note.clone());
+    }
     if answered.calls > 0 {
         let calls = answered.calls;
-        let texts = wanted - unreached - skipped;
+        let texts = wanted - unreached - skipped - answered.pending.len();
         watch.note(
             "info",
             format!(

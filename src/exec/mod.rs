@@ -5,6 +5,9 @@
 //! work on a blocking thread. Nothing here prints.
 
 mod ai;
+mod ai_batch;
+mod ai_batch_record;
+mod ai_batch_send;
 mod ai_table;
 mod asset_checks;
 mod capture;
@@ -34,6 +37,7 @@ pub use ai::{
     AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, erase as erase_answers,
     prompt as ai_prompt, read_calls, vocabulary,
 };
+pub use ai_batch_record::{AI_BATCHES, OpenBatch, batch_is_due, erase_batches, open_batches, read_batches};
 pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};

@@ -148,6 +148,7 @@ pub fn remove_texts(
     if let Some(cutoff) = cutoff_ms(&config.privacy, &config.project.timezone, now_ms) {
         out.samples = empty_samples(lake, cutoff)?;
     }
+    super::ai::leave_out_quotes(lake, &days)?;
     out.purged = lake.purge_temporary()?;
     for asset in lake.list_assets()? {
         for source in lake.list_sources(&asset)? {

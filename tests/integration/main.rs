@@ -5,6 +5,7 @@
 //! (asset, day), bytes of files, counts of records.
 
 mod ai;
+mod ai_batch;
 mod ai_eval;
 mod archive;
 mod backfill;
