@@ -252,6 +252,8 @@ pub struct ModelConfig {
     pub price: Option<Price>,
     /// How much it thinks before it answers, in the provider's word; `None` as little as it can.
     pub thinking: Option<String>,
+    /// Whether its owner says that what is sent is not used for training, as on paid tiers.
+    pub paid: bool,
     /// How long one call may take, milliseconds.
     pub call_timeout_ms: u64,
     /// Hosts that it may be reached at although their addresses are not public.

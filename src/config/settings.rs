@@ -396,6 +396,7 @@ pub(super) fn usual_gemini() -> ModelConfig {
             as_of: "2026-10-07".parse().ok(),
         }),
         thinking: None,
+        paid: false,
         call_timeout_ms: CALL_TIMEOUT_MS,
         allow_hosts: Vec::new(),
     }
@@ -493,6 +494,7 @@ fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {
     };
     let levels = ["minimal", "low", "medium", "high", "dynamic"].map(|l| (l, l));
     let thinking = f.choice("thinking", &levels).map(|t| t.value.to_string());
+    let paid = f.flag("paid").unwrap_or(false);
     let timeout = f.positive_duration("timeout").and_then(|ms| u64::try_from(ms).ok());
     let mut allow_hosts = super::source_net::hosts(&mut f);
     allow_hosts.extend(base_url.as_deref().and_then(super::source_net::host_of));
@@ -524,6 +526,7 @@ fn model(mut f: Fields<'_>, provider: Provider) -> Option<ModelConfig> {
         batch_poll_ms: batch_poll.unwrap_or(BATCH_POLL_MS),
         price,
         thinking,
+        paid,
         call_timeout_ms: timeout.unwrap_or(CALL_TIMEOUT_MS),
         allow_hosts,
     })

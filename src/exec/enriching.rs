@@ -13,7 +13,7 @@ use super::ai::{self, AI_CALLS, Answered, Errand};
 use super::evals::{self, GateStanding};
 use super::resources::Resources;
 use super::step::{Failure, GroupJob, Watch};
-use crate::config::{EnrichConfig, Relabel};
+use crate::config::{EnrichConfig, Provider, Relabel};
 use crate::engine::EngineError;
 use crate::enrich::{Answers, EnrichError, Known, KnownAnswers, Left, Need, Question, Tally};
 use crate::graph::{Day, Outcome};
@@ -176,6 +176,18 @@ fn tell(
     }
     for (level, note) in &answered.notes {
         watch.note(level, note.clone());
+    }
+    if answered.calls > 0 && enrich.provider == Provider::Gemini {
+        let paid = res.config.ai.gemini.as_ref().is_some_and(|m| m.paid);
+        if !paid {
+            watch.note(
+                "warn",
+                format!(
+                    "{key}: with an unpaid key Google may use what is sent for training; with a paid one write \
+                     paid = true under [ai.gemini]"
+                ),
+            );
+        }
     }
     if answered.calls > 0 {
         let calls = answered.calls;
