@@ -559,7 +559,8 @@ mod tests {
         let boxes = &seen.themes["boxes"];
         assert_eq!((boxes.mentions, boxes.posts()), (4, vec!["e", "b", "c"]));
         assert_eq!((seen.posts, seen.unlabelled, seen.behind), (7, 1, 2));
-        insta::assert_snapshot!(seen.human(&embedded, false));
+        let shown = console::strip_ansi_codes(&seen.human(&embedded, false)).into_owned();
+        insta::assert_snapshot!(shown);
         assert!(!seen.human(&embedded, true).contains("Boxes"));
     }
 
