@@ -9,20 +9,39 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The number of the point to die at; `None` when no test asks for one.
-static CRASH_AT: OnceLock<Option<u64>> = OnceLock::new();
+/// Which point to die at; `None` when no test asks for one.
+static CRASH_AT: OnceLock<Option<Crash>> = OnceLock::new();
 /// Points passed by this process, counted only while `RXPULSE_CRASH_AT` is set.
 static PASSED: AtomicU64 = AtomicU64::new(0);
 
+/// A point to die at.
+struct Crash {
+    /// The how-manieth, from 1.
+    at: u64,
+    /// Of those with this name; of all without one.
+    name: Option<String>,
+}
+
+/// Reads `12`, or `2 send an AI batch`.
+fn crash(text: &str) -> Option<Crash> {
+    let (at, name) = match text.trim().split_once(' ') {
+        Some((at, name)) => (at, Some(name.to_string())),
+        None => (text.trim(), None),
+    };
+    Some(Crash { at: at.parse().ok()?, name })
+}
+
 /// Marks a durable operation that is about to happen: a file written, a sync, a rename, a link,
 /// an unlink, a database commit. When this is the `RXPULSE_CRASH_AT`-th of the process (from 1),
-/// says so on standard error and aborts: no destructor runs, no buffer is flushed.
+/// or of those with the name that stands there behind the number, says so on standard error and
+/// aborts: no destructor runs, no buffer is flushed.
 pub fn point(what: &'static str) {
-    let Some(at) = *CRASH_AT.get_or_init(|| std::env::var("RXPULSE_CRASH_AT").ok()?.trim().parse().ok())
-    else {
+    let asked = CRASH_AT.get_or_init(|| crash(&std::env::var("RXPULSE_CRASH_AT").ok()?));
+    let Some(Crash { at, name }) = asked else { return };
+    if name.as_ref().is_some_and(|name| name != what) {
         return;
-    };
-    if PASSED.fetch_add(1, Ordering::SeqCst) + 1 == at {
+    }
+    if PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *at {
         // One write without formatting machinery: nothing may fail between here and the abort.
         let mut text = Vec::with_capacity(64);
         text.extend_from_slice(b"RXPULSE_CRASH_AT reached: ");
@@ -73,6 +92,9 @@ mod tests {
         assert!(!lived);
         assert!(stderr.contains("RXPULSE_CRASH_AT reached: second"), "{stderr}");
         assert!(child("4").0);
+        let (lived, stderr) = child("1 third");
+        assert!(!lived && stderr.contains("RXPULSE_CRASH_AT reached: third"), "{stderr}");
+        assert!(child("2 third").0, "there is one of them");
         assert!(child("soon").0);
     }
 }
