@@ -488,7 +488,7 @@ mod tests {
             assert_eq!(version(file, from, to), shipped, "{file}: {to}");
         }
         for (file, from, to) in [
-            ("risk.toml", "\"mislabel*\", ", ""),
+            ("risk.toml", "\"mislabel*\",", ""),
             ("risk.toml", "\"novolog\", ", ""),
             ("risk.toml", "guard = \"hypothetical\"", "guard = \"none\""),
             ("risk.toml", "level = \"medium\"", "level = \"high\""),
