@@ -185,7 +185,7 @@ fn table() -> Vec<(Placeholder, Contents, &'static str, &'static str, Check)> {
     vec![
     // Web addresses; what is said to be mail is mail.
     (P::Email, C::AT, r"",
-        r"(?i)\b(?:mailto:)?[a-z0-9][a-z0-9._%+'-]*@(?:[a-z0-9-]+\.){1,8}[a-z]{2,24}\b", check::all),
+        r"(?i)\b(?:mailto:)?[a-z0-9_][a-z0-9._%+'-]*@(?:[a-z0-9-]+\.){1,8}[a-z]{2,24}\b", check::all),
     (P::Url, C::COLON, r"(?i:(?:h(?:tt|xx)ps?|ftps?|mailto):/)",
         r"(?i)\b(?:h(?:tt|xx)ps?|ftps?|mailto)://?[^\s<>\x22\x82\x83]+", check::url),
     (P::Url, C::DOT, r"(?i:www\d?\.)",
@@ -194,7 +194,7 @@ fn table() -> Vec<(Placeholder, Contents, &'static str, &'static str, Check)> {
         r"\b(?:[A-Za-z0-9-]{1,63}\.){1,4}<tld>/[A-Za-z0-9~_@?%\#-][^\s<>\x22\x82\x83]*", check::url),
     // Mail that is spelled out or has no end.
     (P::Email, C::AT, r"(?i)@[ \t]?<provider>",
-        r"(?i)\b(?:mailto:)?[a-z0-9][a-z0-9._%+-]{0,63}[ \t]?@[ \t]?<provider>(?:[ \t]?\.[ \t]?(?:com|net|org|co\.uk|me)\b|\b)", check::known_mail),
+        r"(?i)\b(?:mailto:)?[a-z0-9_][a-z0-9._%+-]{0,63}[ \t]?@[ \t]?<provider>(?:[ \t]?\.[ \t]?(?:com|net|org|co\.uk|me)\b|\b)", check::known_mail),
     (P::Email, C::NOTHING, r"(?i)[(\[{<][ \t]?at[ \t]?[)\]}>]",
         r"(?i)\b(?P<v>[a-z0-9][a-z0-9._%+-]{0,63}[ \t]{0,2}(?:[(\[{<][ \t]?at[ \t]?[)\]}>])[ \t]{0,2}[a-z0-9-]{1,63}[ \t]{0,2}(?:[(\[{<][ \t]?dot[ \t]?[)\]}>]|\bdot\b|\.)[ \t]{0,2}[a-z]{2,12})\b", check::all),
     (P::Email, C::NOTHING, r"(?i) at (?:[a-z0-9-]{1,40} ?)[(\[]?dot",

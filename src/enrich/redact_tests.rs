@@ -175,7 +175,11 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    // The same texts every time: what a new text would show is looked for with another seed.
+    #![proptest_config(ProptestConfig {
+        rng_seed: proptest::test_runner::RngSeed::Fixed(7),
+        ..ProptestConfig::with_cases(1_000)
+    })]
 
     #[test]
     fn twice_is_once(text in pieces()) {
