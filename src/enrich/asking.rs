@@ -448,6 +448,11 @@ impl<'a> Course<'a> {
                 let last = pack.repeats + 1 >= REPEATS;
                 for (need, item) in pack.needs.into_iter().zip(items) {
                     match item {
+                        // Words of another post: the labels may be that one's, too.
+                        Ok(labels) if labels.evidence_alien && !last => {
+                            record.detail.get_or_insert_with(|| "evidence that is not in the post".into());
+                            wrong.push(need);
+                        }
                         Ok(labels) => record.answers.push(AnswerRecord {
                             content: need.content,
                             posts: need.posts,

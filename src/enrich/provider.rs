@@ -151,7 +151,9 @@ pub(super) async fn exchange(
                     Heard::Busy { wait: None, exhausted: true, detail: text }
                 }
                 // A proxy's page or a broken encoding: the next try may reach the provider.
-                ErrorKind::Decode | ErrorKind::NotJson => Heard::Failed(text),
+                ErrorKind::Decode | ErrorKind::NotJson | ErrorKind::BodyTooLarge { .. } => {
+                    Heard::Failed(text)
+                }
                 kind if kind.is_transient() => Heard::Failed(text),
                 _ => Heard::Denied(text),
             });
