@@ -81,6 +81,9 @@ impl Progress {
             Event::Log { level, message, .. } if level == "error" => {
                 self.line(&format!("{} {}", red("error"), sanitize::block(message)));
             }
+            Event::Log { level, message, .. } if level == "info" => {
+                self.line(&format!("{} {}", dim("note"), sanitize::block(message)));
+            }
             _ => {}
         }
         self.refresh();
