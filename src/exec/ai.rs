@@ -618,7 +618,8 @@ impl Errand<'_> {
             open.retain(|content, _| !done.contains(content));
             for (content, why) in left {
                 if let Left::Unreached(detail) = &why {
-                    let key = settings_of(self.config, provider.name()).and_then(|m| m.api_key_env.as_deref());
+                    let key =
+                        settings_of(self.config, provider.name()).and_then(|m| m.api_key_env.as_deref());
                     let key = key.filter(|_| detail.contains("API key"));
                     let from = key.map(|k| format!("; it is read from {k}")).unwrap_or_default();
                     out.troubles.insert(format!("{}: {detail}{from}", provider.name()));

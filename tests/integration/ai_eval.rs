@@ -8,7 +8,7 @@ const LABELLED: [&str; 2] = ["post_signals", "general_feedback_ai"];
 
 #[test]
 fn a_changed_table_makes_the_labels_again_and_a_comment_does_not() {
-    let project = Project::files("2026-08-01", "2026-08-03");
+    let project = Project::files("2026-08-01", "2026-08-03").without(&["executive_summary_daily"]);
     let texts = [(1, "quiet"), (2, "a purple zebra came by"), (3, "quiet again")];
     let lines: Vec<String> =
         texts.iter().map(|(day, text)| post(&format!("p{day}"), *day, 9, text)).collect();
@@ -58,7 +58,7 @@ fn a_mistake_in_a_table_is_shown_with_its_place() {
 
 #[test]
 fn the_golden_file_is_measured_and_the_gate_holds_labels_back() {
-    let mut project = Project::sample("2026-08-01", "2026-08-02", 20);
+    let mut project = Project::sample("2026-08-01", "2026-08-02", 20).without(&["executive_summary_daily"]);
     let done = project.ok(&["ai", "eval"]);
     assert!(done.stdout.contains("high risk") && done.stdout.contains("Passed:"), "{}", done.stdout);
     let whole = project.json(&["ai", "eval"]);
