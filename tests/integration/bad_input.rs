@@ -74,6 +74,7 @@ fn every_record_is_accounted_for() {
       "adds_up": true,
       "duplicate": 1,
       "good": 8,
+      "outside": 0,
       "pending_bytes": 45,
       "quarantined": 14,
       "reasons": {
@@ -176,6 +177,7 @@ fn a_csv_file_is_mapped_by_its_columns() {
       "adds_up": true,
       "duplicate": 1,
       "good": 2,
+      "outside": 0,
       "pending_bytes": 0,
       "quarantined": 3,
       "reasons": {
