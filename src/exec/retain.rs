@@ -6,15 +6,16 @@
 //! anywhere, the same again goes on: what has lost its texts says so in its manifest. Blocks on
 //! the lake.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
+use aho_corasick::{AhoCorasick, BuildError, MatchKind};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array,
 };
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use jiff::tz::TimeZone;
 
@@ -340,6 +341,8 @@ pub fn cut_rows(
     if posts.is_empty() {
         return Ok(cut);
     }
+    let posts = ForgottenPosts::new(posts)
+        .map_err(|e| LakeError::Corrupt { path: lake.root().to_path_buf(), why: e.to_string() })?;
     for asset in graph.indices().filter(|asset| graph.asset(*asset).kind != AssetKind::Source) {
         let days: BTreeSet<Day> =
             kept.slots_of(asset).filter_map(|slot| graph.partition(asset, slot).day()).collect();
@@ -350,7 +353,7 @@ pub fn cut_rows(
             }
             let manifest = lake.read_manifest(key, None, listed.partition, listed.generation)?;
             let before = (manifest.data, manifest.name());
-            let staged = changed_table(lake, &manifest, &|batch| without_posts(batch, posts))?;
+            let staged = changed_table(lake, &manifest, &|batch| without_posts(batch, &posts))?;
             if staged.data == before.0 {
                 continue;
             }
@@ -369,24 +372,64 @@ pub fn cut_rows(
     Ok(cut)
 }
 
-fn without_posts(batch: &RecordBatch, posts: &BTreeSet<String>) -> Result<RecordBatch, ArrowError> {
-    let names = |column: &StringArray| column.iter().any(|v| v.is_some_and(|v| posts.contains(v)));
+fn without_posts(batch: &RecordBatch, posts: &ForgottenPosts) -> Result<RecordBatch, ArrowError> {
     let mut batch = batch.clone();
-    if let Some(ids) = batch.column_by_name("post_id").and_then(|c| c.as_string_opt::<i32>())
-        && names(ids)
-    {
-        let stays: BooleanArray = ids.iter().map(|v| Some(v.is_none_or(|v| !posts.contains(v)))).collect();
-        batch = filter_record_batch(&batch, &stays)?;
+    if let Some(ids) = batch.column_by_name("post_id").and_then(|c| c.as_string_opt::<i32>()) {
+        let stays: BooleanArray =
+            ids.iter().map(|v| Some(v.is_none_or(|v| !posts.ids.contains(v)))).collect();
+        if stays.false_count() > 0 {
+            batch = filter_record_batch(&batch, &stays)?;
+        }
     }
     replaced(&batch, &|_, column| {
-        if column.data_type() != &DataType::Utf8 {
-            return None;
-        }
-        let values = column.as_string::<i32>();
-        let left = |v: Option<&str>| v.filter(|v| !posts.contains(*v)).map(str::to_string);
-        names(values).then(|| Arc::new(values.iter().map(left).collect::<StringArray>()) as ArrayRef)
+        let values = column.as_string_opt::<i32>()?;
+        let cells: Vec<Option<Cow<'_, str>>> =
+            values.iter().map(|v| v.and_then(|v| posts.out_of(v))).collect();
+        let same = cells.iter().zip(values).all(|(new, old)| new.as_deref() == old);
+        (!same).then(|| Arc::new(cells.into_iter().collect::<StringArray>()) as ArrayRef)
     })
 }
+
+/// Posts to be forgotten where nothing can be made again.
+struct ForgottenPosts<'a> {
+    ids: &'a BTreeSet<String>,
+    /// Finds the ids within texts that cite posts, longer ones before those they begin with.
+    cited: AhoCorasick,
+}
+
+impl<'a> ForgottenPosts<'a> {
+    fn new(ids: &'a BTreeSet<String>) -> Result<ForgottenPosts<'a>, BuildError> {
+        let cited = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(ids)?;
+        Ok(ForgottenPosts { ids, cited })
+    }
+
+    /// A cell without the posts: nothing where it is an id, and [`CITED_NO_MORE`] for each id
+    /// within a text. The id of another post that only begins like one of them stays.
+    fn out_of<'v>(&self, cell: &'v str) -> Option<Cow<'v, str>> {
+        if self.ids.contains(cell) {
+            return None;
+        }
+        let mut left = String::new();
+        let mut copied = 0;
+        for found in self.cited.find_iter(cell) {
+            let next = cell[found.end()..].chars().next();
+            if next.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            left.push_str(&cell[copied..found.start()]);
+            left.push_str(CITED_NO_MORE);
+            copied = found.end();
+        }
+        if copied == 0 {
+            return Some(Cow::Borrowed(cell));
+        }
+        left.push_str(&cell[copied..]);
+        Some(Cow::Owned(left))
+    }
+}
+
+/// What a text says in the place of a post that was forgotten.
+const CITED_NO_MORE: &str = "forgotten";
 
 /// Empties what was set aside at or before a moment: nobody knows the day of a record that could
 /// not be read, so the time of its reading counts.
@@ -437,6 +480,21 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_loses_the_ids_of_forgotten_posts_and_of_no_others() {
+        let ids = BTreeSet::from(["reddit:t3_a1".to_string(), "reddit:t3_a1b".to_string()]);
+        let posts = ForgottenPosts::new(&ids).unwrap();
+        let out = |cell| posts.out_of(cell).map(Cow::into_owned);
+        assert_eq!(out("reddit:t3_a1"), None);
+        for same in ["reddit:t3_a12", "see reddit:t3_a1x and reddit:t3_b", "", "reddit:t3_a1_"] {
+            assert_eq!(posts.out_of(same), Some(Cow::Borrowed(same)));
+        }
+        assert_eq!(
+            out("é reddit:t3_a1, reddit:t3_a1b; reddit:t3_a12 reddit:t3_a1").as_deref(),
+            Some("é forgotten, forgotten; reddit:t3_a12 forgotten")
+        );
+    }
+
+    #[test]
     fn months_are_those_of_the_projects_calendar() {
         assert_eq!(cutoff(None, "2026-11-23T06:00:00Z"), None);
         // Summer time lies between: the clock on the wall says the same.
@@ -458,7 +516,8 @@ mod tests {
             ("brand", text(&[Some("x"), Some("y"), None]), true),
         ])
         .unwrap();
-        let posts = BTreeSet::from(["reddit:t3_a".to_string()]);
+        let ids = BTreeSet::from(["reddit:t3_a".to_string()]);
+        let posts = ForgottenPosts::new(&ids).unwrap();
         let left = without_posts(&batch, &posts).unwrap();
         let expected = RecordBatch::try_from_iter_with_nullable([
             ("post_id", text(&[Some("reddit:t3_b"), Some("reddit:t1_c")]), true),
