@@ -182,10 +182,7 @@ impl Brands {
             return Err(problems);
         }
         let version = version(&brands, &roles);
-        match PhraseSet::new(&phrases) {
-            Ok(phrases) => Ok(Brands { brands, phrases, roles, version }),
-            Err(e) => Err(vec![TextProblem::error(format!("the brands have too many phrases: {e}"), None)]),
-        }
+        Ok(Brands { brands, phrases: PhraseSet::new(&phrases), roles, version })
     }
 
     /// A hash of everything that decides which brand a text gets: the order, the keys, the

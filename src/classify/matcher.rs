@@ -1,20 +1,16 @@
 //! Many phrases against one text, in one pass.
 //!
-//! Of every sequence of words the longest word is its anchor. One Aho-Corasick automaton finds
-//! all anchors; at each, the boundaries and the neighbours are compared. `near` and `not` are
+//! Of every sequence of words the longest word is its anchor. The words of a text are looked up
+//! among the anchors; at each, the neighbours are compared. `near` and `not` are
 //! settled afterwards, from the places found. Invariant: the answer does not depend on what
 //! other phrases are in the set.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, BuildError};
-
+use super::anchors::Anchors;
 use super::phrase::{Atom, Phrase, Token};
-use super::words::{ends_word, skip_left, skip_right, starts_word, word_end, word_start, words_between};
-
-/// Above this many bytes of anchors the automaton is left to choose a smaller form.
-const DFA_MOST: usize = 128 * 1024;
+use super::words::{Place, is_symbol, places, words_between};
 
 /// Memory that is used again from text to text. One for each thread; works with any set.
 #[derive(Default, Debug)]
@@ -23,6 +19,7 @@ pub struct Scratch {
     seen: Vec<u32>,
     round: u32,
     hits: Vec<Hit>,
+    places: Vec<Place>,
     pub(super) flags: Vec<u64>,
     pub(super) rules: Vec<u32>,
 }
@@ -39,17 +36,6 @@ struct Hit {
     atom: u32,
     start: usize,
     end: usize,
-}
-
-/// One sequence at its anchor: what is looked at before the sequence itself.
-#[derive(Clone, Copy, Debug)]
-struct Posting {
-    atom: u32,
-    /// First bytes of the words beside the anchor; 0 where any word, or none, will do. Most
-    /// places of a common anchor are told apart by them.
-    beside: [u8; 2],
-    /// Whether the anchor is a whole word.
-    whole: bool,
 }
 
 #[derive(Debug)]
@@ -73,9 +59,7 @@ struct Compound {
 /// Phrases, ready to be matched. A phrase is known by its number, in the order they were given.
 #[derive(Debug, Default)]
 pub(crate) struct PhraseSet {
-    automaton: Option<AhoCorasick>,
-    /// For each anchor: the sequences that have it.
-    anchors: Vec<Vec<Posting>>,
+    anchors: Anchors,
     atoms: Vec<CompiledAtom>,
     /// By phrase number; `None` for those that are one sequence or everything.
     compounds: Vec<Option<Compound>>,
@@ -87,12 +71,12 @@ pub(crate) struct PhraseSet {
 impl PhraseSet {
     /// Like [`PhraseSet::new`], but [`PhraseSet::scan`] tells of every place where a phrase
     /// matches.
-    pub(crate) fn every_place(phrases: &[Phrase]) -> Result<Self, BuildError> {
-        Ok(Self { every: true, ..Self::new(phrases)? })
+    pub(crate) fn every_place(phrases: &[Phrase]) -> Self {
+        Self { every: true, ..Self::new(phrases) }
     }
 
-    /// Compiles phrases. Fails only when they are too many for the automaton.
-    pub(crate) fn new(phrases: &[Phrase]) -> Result<Self, BuildError> {
+    /// Compiles phrases.
+    pub(crate) fn new(phrases: &[Phrase]) -> Self {
         let mut set = Self::default();
         let mut atoms: HashMap<Atom, u32> = HashMap::new();
         for (number, phrase) in (0u32..).zip(phrases) {
@@ -117,28 +101,8 @@ impl PhraseSet {
             }
             set.compounds.push(Some(Compound { near, not }));
         }
-        let mut texts: Vec<String> = Vec::new();
-        let mut numbers: HashMap<String, usize> = HashMap::new();
-        for (number, atom) in (0u32..).zip(&set.atoms) {
-            let text = match &atom.tokens[atom.anchor] {
-                Token::Word { text, .. } => text.clone(),
-                Token::Symbol(c) => c.to_string(),
-                // An anchor is never "any word": the grammar wants one real word a sequence.
-                Token::Any => continue,
-            };
-            let at = *numbers.entry(text).or_insert_with_key(|text| {
-                texts.push(text.clone());
-                set.anchors.push(Vec::new());
-                texts.len() - 1
-            });
-            set.anchors[at].push(atom.posting(number));
-        }
-        if !texts.is_empty() {
-            let small = texts.iter().map(String::len).sum::<usize>() <= DFA_MOST;
-            set.automaton =
-                Some(AhoCorasick::builder().kind(small.then_some(AhoCorasickKind::DFA)).build(&texts)?);
-        }
-        Ok(set)
+        set.anchors = Anchors::new(set.atoms.iter().map(|atom| (atom.tokens.as_slice(), atom.anchor)));
+        set
     }
 
     fn atom(&mut self, atom: &Atom, known: &mut HashMap<Atom, u32>) -> u32 {
@@ -175,7 +139,9 @@ impl PhraseSet {
         for &phrase in &self.everything {
             found(scratch, phrase, 0..0);
         }
-        let Some(automaton) = &self.automaton else { return };
+        if self.atoms.is_empty() {
+            return;
+        }
         if scratch.seen.len() < self.atoms.len() {
             scratch.seen.resize(self.atoms.len(), 0);
         }
@@ -187,34 +153,17 @@ impl PhraseSet {
         let round = scratch.round;
         let mut hits = std::mem::take(&mut scratch.hits);
         hits.clear();
-        for place in automaton.find_overlapping_iter(text) {
-            let (start, end) = (place.start(), place.end());
-            // Most places are inside other words ("late" in "related").
-            let sign = !text.as_bytes()[start].is_ascii_alphanumeric() && text.as_bytes()[start] < 0x80;
-            if !sign && !starts_word(text, start) {
-                continue;
-            }
-            let whole = sign || ends_word(text, end).is_some();
-            let mut beside: [Option<u8>; 2] = [None; 2];
-            for posting in &self.anchors[place.pattern().as_usize()] {
-                if posting.whole && !whole {
-                    continue;
-                }
-                let [left, right] = posting.beside;
-                if left != 0 && *beside[0].get_or_insert_with(|| byte_left(text, start)) != left {
-                    continue;
-                }
-                let end_of_word = || if sign { end } else { word_end(text, end) };
-                if right != 0 && *beside[1].get_or_insert_with(|| byte_right(text, end_of_word())) != right {
-                    continue;
-                }
-                let number = posting.atom;
+        let mut words = std::mem::take(&mut scratch.places);
+        words.clear();
+        words.extend(places(text));
+        for (at, word) in words.iter().enumerate() {
+            self.anchors.at(text, &words, at, |number, end| {
                 let atom = &self.atoms[number as usize];
                 let first = scratch.seen[number as usize] != round;
                 if !first && !atom.keep_all && !self.every {
-                    continue;
+                    return;
                 }
-                let Some(span) = atom.verify(text, start, end) else { continue };
+                let Some(span) = atom.verify(text, &words, at, word.start..end) else { return };
                 scratch.seen[number as usize] = round;
                 if atom.keep_all {
                     hits.push(Hit { atom: number, start: span.start, end: span.end });
@@ -224,8 +173,9 @@ impl PhraseSet {
                         found(scratch, phrase, span.clone());
                     }
                 }
-            }
+            });
         }
+        scratch.places = words;
         if !hits.is_empty() {
             self.settle(text, &mut hits, scratch, &mut found);
         }
@@ -286,94 +236,40 @@ impl PhraseSet {
     }
 }
 
-/// The first byte of the word or sign that ends before `at`; 0xFF, which no text holds, when
-/// there is none in the sentence.
-fn byte_left(text: &str, at: usize) -> u8 {
-    let Some(end) = skip_left(text, at) else { return u8::MAX };
-    let start = match word_start(text, end) {
-        // A sign, which has no word's start.
-        start if start == end => text[..end].char_indices().next_back().map_or(0, |(i, _)| i),
-        start => start,
-    };
-    text.as_bytes()[start]
-}
-
-/// The first byte of the word or sign after `at`, as [`byte_left`].
-fn byte_right(text: &str, at: usize) -> u8 {
-    skip_right(text, at).map_or(u8::MAX, |start| text.as_bytes()[start])
-}
-
 impl CompiledAtom {
-    fn posting(&self, atom: u32) -> Posting {
-        let first_byte = |token: Option<&Token>| match token {
-            Some(Token::Word { text, .. }) => text.as_bytes().first().copied().unwrap_or(0),
-            Some(Token::Symbol(c)) => c.encode_utf8(&mut [0; 4]).as_bytes().first().copied().unwrap_or(0),
-            Some(Token::Any) | None => 0,
-        };
-        let left = self.anchor.checked_sub(1).and_then(|i| self.tokens.get(i));
-        Posting {
-            atom,
-            beside: [first_byte(left), first_byte(self.tokens.get(self.anchor + 1))],
-            whole: matches!(self.tokens.get(self.anchor), Some(Token::Word { prefix: false, .. })),
+    /// Whether the sequence stands around its anchor, which matches the word `at` over `span`,
+    /// and where.
+    fn verify(&self, text: &str, words: &[Place], at: usize, mut span: Range<usize>) -> Option<Range<usize>> {
+        if let Token::Word { prefix: true, .. } = self.tokens[self.anchor] {
+            span.end = words[at].end;
         }
-    }
-
-    /// Whether the sequence stands around its anchor at `start..end`, and where.
-    fn verify(&self, text: &str, start: usize, end: usize) -> Option<Range<usize>> {
-        let mut span = start..end;
-        // Where the text goes on: past a possessive, which is not part of the match.
-        let mut right = match &self.tokens[self.anchor] {
-            Token::Word { prefix: true, .. } => {
-                span.end = word_end(text, end);
-                span.end
-            }
-            Token::Word { prefix: false, .. } => ends_word(text, end)?,
-            Token::Symbol(_) | Token::Any => end,
-        };
-        for token in &self.tokens[self.anchor + 1..] {
-            let at = skip_right(text, right)?;
-            (span.end, right) = match token {
-                Token::Symbol(c) => {
-                    let end = at + c.len_utf8();
-                    text[at..].starts_with(*c).then_some((end, end))?
-                }
-                Token::Any => {
-                    let end = word_end(text, at);
-                    (end > at).then_some((end, end))?
-                }
-                Token::Word { text: word, prefix: true } => text[at..]
-                    .starts_with(word.as_str())
-                    .then(|| word_end(text, at + word.len()))
-                    .map(|e| (e, e))?,
-                Token::Word { text: word, prefix: false } => {
-                    let end = at + word.len();
-                    text[at..]
-                        .starts_with(word.as_str())
-                        .then(|| ends_word(text, end))
-                        .flatten()
-                        .map(|r| (end, r))?
-                }
-            };
+        for (token, word) in self.tokens[self.anchor + 1..].iter().zip(1..) {
+            let word = words.get(at + word).filter(|word| !word.broken)?;
+            span.end = token.end_at(text, word)?;
         }
-        for token in self.tokens[..self.anchor].iter().rev() {
-            let at = skip_left(text, span.start)?;
-            span.start = match token {
-                Token::Symbol(c) => text[..at].ends_with(*c).then(|| at - c.len_utf8())?,
-                _ => {
-                    let start = word_start(text, at);
-                    let whole = &text[start..at];
-                    let right = match token {
-                        Token::Word { text: word, prefix: true } => whole.starts_with(word.as_str()),
-                        Token::Word { text: word, prefix: false } => whole
-                            .strip_prefix(word.as_str())
-                            .is_some_and(|rest| rest.is_empty() || rest == "'s"),
-                        Token::Symbol(_) | Token::Any => !whole.is_empty(),
-                    };
-                    right.then_some(start)?
-                }
-            };
+        for (token, word) in self.tokens[..self.anchor].iter().rev().zip(1..) {
+            // Nothing may end between this word and the one after it.
+            let before = at.checked_sub(word).filter(|&before| !words[before + 1].broken)?;
+            token.end_at(text, &words[before])?;
+            span.start = words[before].start;
         }
         Some(span)
+    }
+}
+
+impl Token {
+    /// Where the token ends when it stands at a word: before a possessive that it does not have.
+    fn end_at(&self, text: &str, at: &Place) -> Option<usize> {
+        let word = &text[at.start..at.end];
+        match self {
+            Token::Symbol(c) => word.starts_with(*c).then_some(at.end),
+            Token::Any => (!word.starts_with(is_symbol)).then_some(at.end),
+            Token::Word { text, prefix: true } => word.starts_with(text.as_str()).then_some(at.end),
+            Token::Word { text, prefix: false } => match word.strip_prefix(text.as_str())? {
+                "" | "'s" => Some(at.start + text.len()),
+                _ => None,
+            },
+        }
     }
 }
 
@@ -385,7 +281,7 @@ mod tests {
 
     fn matched(phrases: &[&str], text: &str) -> Vec<Option<String>> {
         let parsed: Vec<Phrase> = phrases.iter().map(|p| Phrase::parse(p).unwrap()).collect();
-        let set = PhraseSet::new(&parsed).unwrap();
+        let set = PhraseSet::new(&parsed);
         let text = norm(text);
         let mut out = vec![None; phrases.len()];
         set.scan(&text, &mut Scratch::new(), |_, phrase, span| {
@@ -483,17 +379,14 @@ mod tests {
             out.sort_unstable();
             out
         };
-        assert_eq!(places(PhraseSet::new(&phrases).unwrap()), [(0, 0), (1, 2), (2, 16)]);
-        assert_eq!(
-            places(PhraseSet::every_place(&phrases).unwrap()),
-            [(0, 0), (0, 6), (1, 2), (1, 8), (2, 16)]
-        );
+        assert_eq!(places(PhraseSet::new(&phrases)), [(0, 0), (1, 2), (2, 16)]);
+        assert_eq!(places(PhraseSet::every_place(&phrases)), [(0, 0), (0, 6), (1, 2), (1, 8), (2, 16)]);
     }
 
     #[test]
     fn a_scratch_serves_many_sets_and_many_rounds() {
-        let small = PhraseSet::new(&[Phrase::parse("a").unwrap()]).unwrap();
-        let large = PhraseSet::new(&["b", "c", "a near b"].map(|p| Phrase::parse(p).unwrap())).unwrap();
+        let small = PhraseSet::new(&[Phrase::parse("a").unwrap()]);
+        let large = PhraseSet::new(&["b", "c", "a near b"].map(|p| Phrase::parse(p).unwrap()));
         let mut scratch = Scratch { round: u32::MAX - 3, ..Scratch::default() };
         for _ in 0..8 {
             let mut found = Vec::new();

@@ -1,11 +1,12 @@
 //! What a post is about: normalized text, the brands it names, its issue type.
 //!
 //! Words and phrases, not regular expressions: whole words of the text as [`norm`] leaves it,
-//! found in one Aho-Corasick pass per question, with the rule that decided always at hand.
+//! looked up in one pass per question, with the rule that decided always at hand.
 //! Invariant: every answer is a function of the text and the declared phrases alone; the
 //! versions of [`Brands`] and [`Taxonomy`] change when an answer could change.
 //! Pure: no IO, no async, no clock. May not block.
 
+mod anchors;
 mod brand;
 mod matcher;
 mod norm;

@@ -59,6 +59,13 @@ impl Token {
 pub(crate) struct Atom(pub Vec<Token>);
 
 impl Atom {
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|token| match token {
+            Token::Word { text, .. } => Some(text.as_str()),
+            Token::Symbol(_) | Token::Any => None,
+        })
+    }
+
     fn shares_a_word(&self, other: &Atom) -> bool {
         self.0.iter().any(|a| other.0.iter().any(|b| a.may_equal(b)))
     }
@@ -92,6 +99,24 @@ enum Item {
 }
 
 impl Phrase {
+    /// The words that a text must have: of the head and of what is near it, beginnings too.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        let (head, near) = match self {
+            Phrase::Everything => (None, &[][..]),
+            Phrase::Words { head, near, .. } => (Some(head), near.as_slice()),
+        };
+        head.into_iter().chain(near.iter().map(|(_, atom)| atom)).flat_map(Atom::words)
+    }
+
+    /// The words of what takes a match away.
+    pub(crate) fn not_words(&self) -> impl Iterator<Item = &str> {
+        let not = match self {
+            Phrase::Everything => &[][..],
+            Phrase::Words { not, .. } => not.as_slice(),
+        };
+        not.iter().flat_map(Atom::words)
+    }
+
     /// The spelling without what it does not count, for people and tables.
     pub(crate) fn short(&self) -> String {
         match self {

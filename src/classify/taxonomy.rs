@@ -109,13 +109,10 @@ impl Taxonomy {
     /// Everything that is wrong, with spans; warnings follow the errors.
     pub fn parse(toml_text: &str) -> Result<(Taxonomy, Vec<TextProblem>), Vec<TextProblem>> {
         let (defs, warnings) = taxonomy_file::read(toml_text)?;
-        match Self::compile(defs) {
-            Ok(taxonomy) => Ok((taxonomy, warnings)),
-            Err(e) => Err(vec![TextProblem::error(format!("the taxonomy has too many phrases: {e}"), None)]),
-        }
+        Ok((Self::compile(defs), warnings))
     }
 
-    fn compile(defs: Vec<IssueDef>) -> Result<Taxonomy, aho_corasick::BuildError> {
+    fn compile(defs: Vec<IssueDef>) -> Taxonomy {
         let mut order: Vec<u16> = (0u16..).take(defs.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(defs[usize::from(i)].issue.priority));
         let slices = [classify_slice(&defs, &order), types_slice(&defs), voice_slice(&defs)];
@@ -123,7 +120,7 @@ impl Taxonomy {
             issues: Vec::with_capacity(defs.len()),
             fallback: (0u16..).zip(&defs).find(|(_, d)| d.issue.fallback).map_or(0, |(i, _)| i),
             order,
-            phrases: PhraseSet::new(&[])?,
+            phrases: PhraseSet::default(),
             roles: Vec::new(),
             spellings: Vec::new(),
             rules: Vec::new(),
@@ -144,8 +141,8 @@ impl Taxonomy {
             }
             out.issues.push(def.issue);
         }
-        out.phrases = PhraseSet::new(&phrases)?;
-        Ok(out)
+        out.phrases = PhraseSet::new(&phrases);
+        out
     }
 
     /// A hash of the whole taxonomy.

@@ -58,33 +58,17 @@ fn joins(text: &str, at: usize, c: char) -> bool {
     }
 }
 
-/// Whether a word may begin at `at`.
-#[inline]
-pub(crate) fn starts_word(text: &str, at: usize) -> bool {
-    match previous(text, at) {
-        None => true,
-        Some(c) => !is_word_char(c) && !joins(text, at - 1, c),
-    }
-}
-
 /// The end of the word that has a character before `at`: past letters, digits and what joins
 /// them.
 pub(crate) fn word_end(text: &str, mut at: usize) -> usize {
+    let bytes = text.as_bytes();
     loop {
+        while bytes.get(at).is_some_and(u8::is_ascii_alphanumeric) {
+            at += 1;
+        }
         match next(text, at) {
             Some(c) if is_word_char(c) => at += c.len_utf8(),
             Some(c) if joins(text, at, c) => at += 1,
-            _ => return at,
-        }
-    }
-}
-
-/// The start of the word that ends at `at`; `at` itself when none does.
-pub(crate) fn word_start(text: &str, mut at: usize) -> usize {
-    loop {
-        match previous(text, at) {
-            Some(c) if is_word_char(c) => at -= c.len_utf8(),
-            Some(c) if joins(text, at - 1, c) => at -= 1,
             _ => return at,
         }
     }
@@ -110,35 +94,6 @@ pub(crate) fn ends_word(text: &str, at: usize) -> Option<usize> {
     }
 }
 
-/// The first position from `at` on that holds a word or a sign, with only separators before
-/// it; `None` at the end of a sentence or of the text.
-pub(crate) fn skip_right(text: &str, mut at: usize) -> Option<usize> {
-    loop {
-        let c = next(text, at)?;
-        if is_word_char(c) || is_symbol(c) {
-            return Some(at);
-        }
-        if ends_sentence(c) {
-            return None;
-        }
-        at += c.len_utf8();
-    }
-}
-
-/// The same to the left: the position after the word or sign before `at`.
-pub(crate) fn skip_left(text: &str, mut at: usize) -> Option<usize> {
-    loop {
-        let c = previous(text, at)?;
-        if is_word_char(c) || is_symbol(c) {
-            return Some(at);
-        }
-        if ends_sentence(c) {
-            return None;
-        }
-        at -= c.len_utf8();
-    }
-}
-
 /// Whether at most `most` words stand between two places (each at the edge of a word).
 pub(crate) fn words_between(text: &str, from: usize, to: usize, most: u32) -> bool {
     let mut at = ends_word(text, from).unwrap_or(from);
@@ -156,6 +111,38 @@ pub(crate) fn words_between(text: &str, from: usize, to: usize, most: u32) -> bo
         }
     }
     true
+}
+
+/// A word of a text, or a sign that is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// Where it begins.
+    pub start: usize,
+    /// Where it ends, with a possessive.
+    pub end: usize,
+    /// Whether a sentence ends between it and the one before.
+    pub broken: bool,
+}
+
+/// Every word and every sign that is one, in order.
+pub(crate) fn places(text: &str) -> impl Iterator<Item = Place> {
+    let (mut at, mut broken) = (0, false);
+    std::iter::from_fn(move || {
+        loop {
+            let c = next(text, at)?;
+            let start = at;
+            if is_word_char(c) {
+                at = word_end(text, at);
+            } else {
+                at += c.len_utf8();
+                if !is_symbol(c) {
+                    broken |= ends_sentence(c);
+                    continue;
+                }
+            }
+            return Some(Place { start, end: at, broken: std::mem::take(&mut broken) });
+        }
+    })
 }
 
 /// The words of a text with the places where they begin; signs outside ASCII (emoji) count as

@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
+
 use super::table_file::At;
 use crate::classify::{norm, words_of};
 use crate::diagnostic::{TextProblem, did_you_mean};
@@ -21,6 +23,9 @@ const STEM_LEAST: usize = 2;
 /// Most phrases that one phrase may become.
 const SPELLINGS_MOST: usize = 64;
 
+/// A map of a fixed table: nobody chooses its keys to slow it down, so a quick hash will do.
+type Map<K, V> = HashMap<K, V, FixedState>;
+
 /// The lists, ready to look into.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
@@ -28,13 +33,13 @@ pub(super) struct Classes {
     names: BTreeMap<String, Vec<u16>>,
     /// What stands for each list in a text.
     tokens: Vec<String>,
-    whole: HashMap<String, u16>,
-    /// By their first character.
-    beginnings: HashMap<char, Vec<(String, u16)>>,
-    /// By their last character.
-    endings: HashMap<char, Vec<(String, u16)>>,
+    whole: Map<String, u16>,
+    /// By their first two bytes.
+    beginnings: Map<[u8; 2], Vec<(String, u16)>>,
+    /// By their last two bytes.
+    endings: Map<[u8; 2], Vec<(String, u16)>>,
     /// First words of entries with several.
-    several: HashMap<String, usize>,
+    several: Map<String, usize>,
 }
 
 impl Classes {
@@ -87,8 +92,8 @@ impl Classes {
         if stars.0 || stars.1 {
             let enough = plain.chars().count() >= PART_LEAST && words.len() == 1;
             let (map, key) = match stars.0 {
-                true => (&mut self.endings, plain.chars().next_back()),
-                false => (&mut self.beginnings, plain.chars().next()),
+                true => (&mut self.endings, plain.as_bytes().last_chunk().copied()),
+                false => (&mut self.beginnings, plain.as_bytes().first_chunk().copied()),
             };
             let (true, Some(key)) = (enough, key) else {
                 return Err(format!("`{text}` has fewer than {PART_LEAST} characters beside the *"));
@@ -137,6 +142,11 @@ impl Classes {
         out
     }
 
+    /// Whether a word of a phrase stands for a list.
+    pub(super) fn is_token(&self, word: &str) -> bool {
+        self.tokens.iter().any(|token| token == word)
+    }
+
     /// The normalized text with the words of lists replaced; `None` when it has none.
     pub(super) fn replace(&self, normed: &str) -> Option<String> {
         if self.tokens.is_empty() {
@@ -183,13 +193,18 @@ impl Classes {
         {
             return Some((list, 1));
         }
+        if word.len() < PART_LEAST {
+            return None;
+        }
         let begins = |(part, _): &&(String, u16)| word.starts_with(part.as_str());
         let ends = |(part, _): &&(String, u16)| {
             word.strip_suffix(part.as_str()).is_some_and(|stem| stem.len() >= STEM_LEAST)
         };
-        let beginning = word.chars().next().and_then(|c| self.beginnings.get(&c)?.iter().find(begins));
-        let found = beginning
-            .or_else(|| word.chars().next_back().and_then(|c| self.endings.get(&c)?.iter().find(ends)));
+        let beginning =
+            word.as_bytes().first_chunk().and_then(|two| self.beginnings.get(two)?.iter().find(begins));
+        let found = beginning.or_else(|| {
+            word.as_bytes().last_chunk().and_then(|two| self.endings.get(two)?.iter().find(ends))
+        });
         found.map(|(_, list)| (*list, 1))
     }
 

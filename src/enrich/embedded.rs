@@ -257,7 +257,7 @@ impl Embedded {
             if lowest.is_none_or(|(least, _)| score < least) {
                 lowest = Some((score, sentence));
             }
-            if self.rules.risks(&normed, &mut memory.scratch, &mut here) {
+            if self.rules.read_sentence(&normed, &mut memory.scratch, &mut here, &mut memory.themes) {
                 for (i, reason) in self.rules.reasons.iter().enumerate() {
                     if !std::mem::take(&mut here[i]) {
                         continue;
@@ -268,7 +268,6 @@ impl Embedded {
                     }
                 }
             }
-            self.rules.count_themes(&normed, &mut memory.scratch, &mut memory.themes);
         }
         let mut reasons: Vec<&Reason> = self
             .rules

@@ -7,8 +7,9 @@
 //! Pure: no IO, no clock. May not block.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
 
 use crate::classify::words_of;
 
@@ -60,33 +61,7 @@ struct Word {
 }
 
 /// A map of a fixed table: nobody chooses its keys to slow it down, so a quick hash will do.
-type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
-
-/// FNV-1a over eight bytes at a time.
-#[derive(Default)]
-struct Quick(u64);
-
-impl Hasher for Quick {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0 ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.0 ^= u64::from(byte);
-    }
-
-    fn write_usize(&mut self, _: usize) {
-        // The length of an array that always has the same.
-    }
-
-    fn finish(&self) -> u64 {
-        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-}
+type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// What words of one table say.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

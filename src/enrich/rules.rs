@@ -60,17 +60,40 @@ pub(super) struct Rules {
     pub reasons: Vec<Reason>,
     pub themes: Vec<Theme>,
     pub actions: Vec<Action>,
-    negations: Vec<String>,
-    imagined: Vec<String>,
-    asked: Vec<String>,
-    clause: Vec<String>,
+    /// What a word does to a risk phrase after it.
+    roles: HashMap<String, Roles>,
     classes: Classes,
-    risk: PhraseSet,
-    risk_of: Vec<u16>,
-    theme: PhraseSet,
-    theme_of: Vec<u16>,
+    /// Risk phrases without lists, and those of themes, looked for in a sentence as it stands.
+    plain: Owned,
+    /// Risk phrases with lists, looked for where words of lists have been replaced.
+    listed: Owned,
+    /// Whether one of those may match where no word of a list stands (`a not {list}`).
+    listed_anywhere: bool,
     /// Ids, and other names as they are compared, with the place of their theme.
     theme_names: HashMap<String, usize>,
+}
+
+/// What a word does to a risk phrase after it in its sentence.
+#[derive(Clone, Copy, Debug, Default)]
+struct Roles {
+    negates: bool,
+    imagines: bool,
+    asks: bool,
+    clause: bool,
+}
+
+/// Phrases, each with the row that it stands in.
+#[derive(Debug, Default)]
+struct Owned {
+    set: PhraseSet,
+    row: Vec<Row>,
+}
+
+/// A row of a table, by its place there.
+#[derive(Clone, Copy, Debug)]
+enum Row {
+    Reason(usize),
+    Theme(usize),
 }
 
 /// Words before a risk phrase in which a negation counts.
@@ -131,7 +154,7 @@ impl Tables {
             found[0].extend(unanswered(&risk, &actions));
         }
         let version = version(&risk, &themes, &actions);
-        let rules = Rules::compile(risk, themes, actions, &mut found);
+        let rules = Rules::compile(risk, themes, actions);
         let problems = found
             .into_iter()
             .zip(&texts)
@@ -211,7 +234,7 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
     let phrases = |list: &[At<Phrase>]| list.iter().map(|p| p.value.to_string()).collect::<Vec<_>>();
     let names = |list: &[At<String>]| list.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
     let one = |text: &str| vec![text.to_string()];
-    list(one("tables 1"));
+    list(one("tables 2"));
     list(Classes::texts(&risk.words));
     for words in [&risk.negations, &risk.imagined, &risk.asked, &risk.clause] {
         list(words.clone());
@@ -248,15 +271,25 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
 }
 
 impl Rules {
-    /// Makes the rows ready to match; what is too much is told of in the list of its file.
-    fn compile(
-        risk: RiskFile,
-        themes: Vec<ThemeRow>,
-        actions: Vec<ActionRow>,
-        found: &mut [Vec<TextProblem>; 3],
-    ) -> Self {
-        let (risk_set, risk_of) = compile(risk.reasons.iter().map(|r| &r.include), &mut found[0]);
-        let (theme_set, theme_of) = compile(themes.iter().map(|t| &t.include), &mut found[1]);
+    /// Makes the rows ready to match.
+    fn compile(risk: RiskFile, themes: Vec<ThemeRow>, actions: Vec<ActionRow>) -> Self {
+        // What is wrong with the lists was told when the file was read.
+        let classes = Classes::read(&risk.words, &mut Vec::new());
+        let of_reasons = rows(risk.reasons.iter().map(|r| &r.include), Row::Reason);
+        let of_themes = rows(themes.iter().map(|t| &t.include), Row::Theme);
+        let (listed, mut plain): (Vec<_>, Vec<_>) = of_reasons
+            .into_iter()
+            .partition(|(p, _)| p.words().chain(p.not_words()).any(|w| classes.is_token(w)));
+        let listed_anywhere = listed.iter().any(|(p, _)| !p.words().any(|w| classes.is_token(w)));
+        plain.extend(of_themes);
+        let mut roles: HashMap<String, Roles> = HashMap::new();
+        let mut all = |words: Vec<String>, set: fn(&mut Roles)| {
+            words.into_iter().for_each(|word| set(roles.entry(word).or_default()));
+        };
+        all(risk.negations, |r| r.negates = true);
+        all(risk.imagined, |r| r.imagines = true);
+        all(risk.asked, |r| r.asks = true);
+        all(risk.clause, |r| r.clause = true);
         let mut theme_names = HashMap::new();
         for (at, theme) in themes.iter().enumerate() {
             theme_names.insert(theme.id.value.clone(), at);
@@ -287,34 +320,53 @@ impl Rules {
             reasons: risk.reasons.into_iter().map(reason).collect(),
             themes: themes.into_iter().map(theme).collect(),
             actions: actions.into_iter().map(action).collect(),
-            negations: risk.negations,
-            imagined: risk.imagined,
-            asked: risk.asked,
-            clause: risk.clause,
-            // What is wrong with the lists was told when the file was read.
-            classes: Classes::read(&risk.words, &mut Vec::new()),
-            risk: risk_set,
-            risk_of,
-            theme: theme_set,
-            theme_of,
+            roles,
+            classes,
+            plain: Owned::new(plain),
+            listed: Owned::new(listed),
+            listed_anywhere,
             theme_names,
         }
     }
 
-    /// Sets the bit of every reason that one normalized sentence gives: as it stands, and with
-    /// the words of lists replaced.
-    pub(super) fn risks(&self, normed: &str, scratch: &mut Scratch, reasons: &mut [bool]) -> bool {
-        let plain = self.risks_of(normed, scratch, reasons);
-        match self.classes.replace(normed) {
-            Some(replaced) => self.risks_of(&replaced, scratch, reasons) || plain,
-            None => plain,
+    /// Sets the bit of every reason that one normalized sentence gives, and adds the phrases of
+    /// themes in it to the counts. Phrases without lists are looked for in the sentence as it
+    /// stands, those with lists where the words of lists are replaced. Tells whether there is a
+    /// reason.
+    pub(super) fn read_sentence(
+        &self,
+        normed: &str,
+        scratch: &mut Scratch,
+        reasons: &mut [bool],
+        themes: &mut [u32],
+    ) -> bool {
+        let mut any = self.look(&self.plain, normed, scratch, reasons, themes);
+        if let Some(replaced) = self.classes.replace(normed) {
+            any |= self.look(&self.listed, &replaced, scratch, reasons, themes);
+        } else if self.listed_anywhere {
+            any |= self.look(&self.listed, normed, scratch, reasons, themes);
         }
+        any
     }
 
-    fn risks_of(&self, normed: &str, scratch: &mut Scratch, reasons: &mut [bool]) -> bool {
+    fn look(
+        &self,
+        of: &Owned,
+        normed: &str,
+        scratch: &mut Scratch,
+        reasons: &mut [bool],
+        themes: &mut [u32],
+    ) -> bool {
         let mut any = false;
-        self.risk.scan(normed, scratch, |_, phrase, span| {
-            let reason = usize::from(self.risk_of[phrase as usize]);
+        of.set.scan(normed, scratch, |_, phrase, span| {
+            let reason = match of.row[phrase as usize] {
+                Row::Theme(theme) => {
+                    themes[theme] += 1;
+                    return;
+                }
+                Row::Reason(reason) if reasons[reason] => return,
+                Row::Reason(reason) => reason,
+            };
             let free = match self.reasons[reason].guard {
                 Guard::None => true,
                 Guard::Negation => !self.guarded(normed, span, false),
@@ -330,26 +382,25 @@ impl Rules {
 
     /// Whether what stands before a match in its clause negates it (or only imagines it).
     fn guarded(&self, normed: &str, span: Range<usize>, imagined: bool) -> bool {
-        let has = |list: &[String], word: &str| list.iter().any(|w| w == word);
+        let role = |word: &str| self.roles.get(word).copied().unwrap_or_default();
         // "Could not believe …" asks nothing.
-        let mut first = words_of(normed).map(|(_, w)| w);
-        let asks = first.next().is_some_and(|w| has(&self.asked, w))
-            && !first.next().is_some_and(|w| has(&self.negations, w));
+        let mut first = words_of(normed).map(|(_, w)| role(w));
+        let asks = first.next().is_some_and(|r| r.asks) && !first.next().is_some_and(|r| r.negates);
         let question = asks || normed.ends_with('?');
         // "If it is not fixed I will sue": the match is a clause of its own.
-        let own_clause = words_of(&normed[span.clone()]).next().is_some_and(|(_, w)| has(&self.clause, w));
+        let own_clause = words_of(&normed[span.clone()]).next().is_some_and(|(_, w)| role(w).clause);
         let clause = normed[..span.start].rfind([',', ':', '(', ';']).map_or(0, |at| at + 1);
         let (mut negated, mut only_imagined) = (0, 0);
         let mut previous = "";
         for (_, word) in words_of(&normed[clause..span.start]) {
-            negated =
-                if has(&self.negations, word) { NEGATION_REACH } else { usize::saturating_sub(negated, 1) };
-            if has(&self.imagined, word) || (question && has(&self.asked, word)) {
+            let role = role(word);
+            negated = if role.negates { NEGATION_REACH } else { usize::saturating_sub(negated, 1) };
+            if role.imagines || (question && role.asks) {
                 only_imagined = IMAGINED_REACH;
             } else {
                 only_imagined = usize::saturating_sub(only_imagined, 1);
             }
-            if has(&self.clause, word) {
+            if role.clause {
                 // "I do not think they …": the negation goes on.
                 negated = match previous == "think" && negated > 0 {
                     true => NEGATION_REACH + 2,
@@ -363,12 +414,6 @@ impl Rules {
             previous = word;
         }
         (negated > 0 && !own_clause) || (imagined && only_imagined > 0)
-    }
-
-    /// Adds the theme phrases of one normalized sentence to the counts.
-    pub(super) fn count_themes(&self, normed: &str, scratch: &mut Scratch, counts: &mut [u32]) {
-        self.theme
-            .scan(normed, scratch, |_, phrase, _| counts[usize::from(self.theme_of[phrase as usize])] += 1);
     }
 
     /// The theme: the one with most phrases, the first of equals; else that of the issue type;
@@ -408,29 +453,24 @@ impl Rules {
     }
 }
 
-/// All phrases in one set, each with the row that it stands in; a phrase that stands in two
-/// counts for the first.
-fn compile<'a>(
+/// All phrases with the rows that they stand in; one that stands in two counts for the first.
+fn rows<'a>(
     lists: impl Iterator<Item = &'a Vec<At<Phrase>>>,
-    problems: &mut Vec<TextProblem>,
-) -> (PhraseSet, Vec<u16>) {
-    let (mut phrases, mut owners) = (Vec::new(), Vec::new());
+    row: impl Fn(usize) -> Row,
+) -> Vec<(Phrase, Row)> {
     let mut seen = std::collections::HashSet::new();
-    for (owner, list) in (0u16..).zip(lists) {
-        for phrase in list {
-            if seen.insert(&phrase.value) {
-                phrases.push(phrase.value.clone());
-                owners.push(owner);
-            }
-        }
+    let mut out = Vec::new();
+    for (at, list) in lists.enumerate() {
+        let new = list.iter().filter(|phrase| seen.insert(&phrase.value));
+        out.extend(new.map(|phrase| (phrase.value.clone(), row(at))));
     }
-    match PhraseSet::every_place(&phrases) {
-        Ok(set) => (set, owners),
-        Err(e) => {
-            let problem = TextProblem::error(format!("the phrases are too many: {e}"), None);
-            problems.push(problem.help("remove some of them"));
-            (PhraseSet::default(), Vec::new())
-        }
+    out
+}
+
+impl Owned {
+    fn new(phrases: Vec<(Phrase, Row)>) -> Self {
+        let (phrases, row): (Vec<_>, Vec<_>) = phrases.into_iter().unzip();
+        Self { set: PhraseSet::every_place(&phrases), row }
     }
 }
 
