@@ -9,6 +9,7 @@ use crate::exec::{self, GoldenText};
 use crate::output::terminal::{self, bold, dim, green, red};
 use crate::output::{sanitize, text};
 use crate::project::Project;
+use crate::state::RunLife;
 
 use super::args::{Ai, Eval, Global};
 use super::common::{self, CliError, Exit};
@@ -58,6 +59,10 @@ fn eval(global: &Global, args: &Eval) -> Exit {
     let report = match provider {
         Provider::Embedded => exec::embedded_report(&project.embedded, &project.taxonomy, &posts),
         other => {
+            if args.max_usd.is_some() && project.config.ai.is_unpriced(other) {
+                return Err(super::materialize::unkept(other));
+            }
+            no_other_asks(&project)?;
             let lake = project.lake()?;
             let runtime = tokio::runtime::Runtime::new()?;
             let _entered = runtime.enter();
@@ -92,6 +97,24 @@ fn eval(global: &Global, args: &Eval) -> Exit {
         terminal::out(&as_text(&evaluated, args.field));
     }
     Ok(u8::from(!short.is_empty()))
+}
+
+/// What a run spends and what this spends would not know of one another.
+fn no_other_asks(project: &Project) -> Result<(), CliError> {
+    if !project.database().exists() {
+        return Ok(());
+    }
+    let asks = project.config.graph.indices().any(|a| exec::asks_network(&project.config, a).is_some());
+    let lives = |life| matches!(life, RunLife::Running | RunLife::Canceling);
+    match project.state()?.latest_run()? {
+        Some(run) if asks && lives(run.effective(exec::now_ms(), project.config.run.lease_ms)) => {
+            Err(CliError::Failed(format!(
+                "run {} is at work and may be asking models: wait for it, or cancel it with `rxpulse cancel {}`",
+                run.id, run.id
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn provider(project: &Project, named: Option<&str>) -> Result<Provider, CliError> {
@@ -137,18 +160,23 @@ fn as_text(e: &Evaluated<'_>, only: Option<Field>) -> String {
         text::plural(report.posts as u64, "post"),
         if e.split == "all" { String::new() } else { format!(" of the half {}", e.split) },
     );
+    // Only where some posts lack a label is it worth saying how many have it.
+    let some = report.fields.iter().any(|f| f.posts() < report.posts);
     let rows = report.fields.iter().map(|f| {
         let of = |agreement| three(f.agreement(agreement));
-        vec![
+        let mut row = vec![
             f.field.as_str().to_string(),
             of(Agreement::Accuracy),
             of(Agreement::MacroF1),
             of(Agreement::Kappa),
-            (report.posts - f.right).to_string(),
-        ]
+            (f.posts() - f.right).to_string(),
+        ];
+        row.extend(some.then(|| f.posts().to_string()));
+        row
     });
-    let head = ["field", "accuracy", "macro-F1", "kappa", "other"];
-    out.push_str(&text::table(&head, rows.collect(), &[1, 2, 3, 4], None));
+    let head = ["field", "accuracy", "macro-F1", "kappa", "other", "posts"];
+    let head = &head[..5 + usize::from(some)];
+    out.push_str(&text::table(head, rows.collect(), &[1, 2, 3, 4, 5][..head.len() - 1], None));
     let rows =
         vec![detection("high risk", report.high_risk), detection("patient_safety", report.patient_safety)];
     out.push('\n');
@@ -230,6 +258,7 @@ fn as_json(e: &Evaluated<'_>, only: Option<Field>) -> serde_json::Value {
                 .collect();
             json!({
                 "field": f.field.as_str(),
+                "posts": f.posts(),
                 "right": f.right,
                 "accuracy": f.agreement(Agreement::Accuracy),
                 "macro_f1": f.agreement(Agreement::MacroF1),

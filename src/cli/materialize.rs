@@ -98,6 +98,15 @@ impl Asked {
     }
 }
 
+/// Why a limit in dollars is refused.
+pub fn unkept(provider: crate::config::Provider) -> CliError {
+    let name = provider.as_str();
+    CliError::Usage(format!(
+        "--max-usd cannot be kept: what {name} costs is not known; add to [ai.{name}]: price = {{ input = 0.30, \
+         output = 2.50, as_of = \"2026-10-07\" }}, in USD per million tokens"
+    ))
+}
+
 /// Plans what is asked for.
 pub fn planned(
     project: &Project,
@@ -107,6 +116,11 @@ pub fn planned(
     write: bool,
 ) -> Result<Planned, CliError> {
     let graph = &project.config.graph;
+    if asked.options.max_usd.is_some()
+        && let Some(provider) = exec::unpriced(&project.config)
+    {
+        return Err(unkept(provider));
+    }
     let selected = match &asked.which {
         Which::Set(set) => Ok(set.clone()),
         Which::Selection { terms, days, only } => {

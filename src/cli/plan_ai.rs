@@ -74,7 +74,14 @@ pub fn price(
             ai.refresh(lake)?;
         }
         let mut needs: BTreeMap<String, Need> = BTreeMap::new();
-        let (left, pending) = (BTreeMap::new(), BTreeSet::new());
+        let left = BTreeMap::new();
+        let mut pending = BTreeSet::new();
+        if let Some(lake) = lake {
+            let batches = exec::read_batches(lake, graph.key(asset).as_str())?;
+            for (_, batch) in batches.iter().filter(|(_, batch)| batch.is_open()) {
+                pending.extend(batch.open_contents().map(str::to_string));
+            }
+        }
         // Days on which an answer to another prompt will do, and days on which it will not.
         for any in [true, false] {
             let class: BTreeSet<usize> = known

@@ -109,13 +109,34 @@ fn provider(
                 .help("add [ai.openai_compatible] with model and base_url, for example \"http://127.0.0.1:11434/v1\""),
         );
     }
-    if let Some(asset) = asset
-        && provider != Provider::Embedded
-        && asset.filter.is_empty()
+    if asset.is_some()
+        && draft.ai.is_unpriced(provider)
+        && (draft.ai.max_usd_per_run.is_some() || draft.ai.max_usd_per_day.is_some())
+        // Of those it was said where the limit stands.
+        && draft.ai.provider != provider
+        && !draft.ai.fallback.contains(&provider)
     {
+        let name = provider.as_str();
         sink.at(
             spot,
-            error(format!("every post of its input would go to \"{}\"", provider.as_str()))
+            error(format!("the limits in dollars of [ai] cannot be kept: what {name} costs is not known"))
+                .label("asked here")
+                .help(format!(
+                    "add to [ai.{name}]: price = {{ input = 0.30, output = 2.50, as_of = \"2026-10-07\" }}, in USD per million tokens"
+                )),
+        );
+    }
+    let general = |(column, value): &(Located<String>, Literal)| {
+        column.value == "issue_type" && *value == Literal::Text("GENERAL_FEEDBACK".into())
+    };
+    if let Some(asset) = asset
+        && provider != Provider::Embedded
+        && !asset.filter.iter().any(general)
+    {
+        let posts = if asset.filter.is_empty() { "every post" } else { "more than the general feedback" };
+        sink.at(
+            spot,
+            error(format!("{posts} of its input would go to \"{}\"", provider.as_str()))
                 .label("used here")
                 .help("language models read general feedback only: add where = { issue_type = \"GENERAL_FEEDBACK\" }, or write provider = \"embedded\""),
         );

@@ -233,6 +233,22 @@ pub struct AiConfig {
     pub openai_compatible: Option<ModelConfig>,
 }
 
+impl AiConfig {
+    /// Whether calls of a provider cost something that nobody said. A machine of one's own costs
+    /// nothing a call; a stranger's key is a bill.
+    pub fn is_unpriced(&self, provider: Provider) -> bool {
+        let unpriced = |model: &Option<ModelConfig>| model.as_ref().is_some_and(|m| m.price.is_none());
+        match provider {
+            Provider::Embedded => false,
+            Provider::Gemini => unpriced(&self.gemini),
+            Provider::OpenaiCompatible => {
+                unpriced(&self.openai_compatible)
+                    && self.openai_compatible.as_ref().is_some_and(|m| m.api_key_env.is_some())
+            }
+        }
+    }
+}
+
 /// One provider reached over the network.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ModelConfig {

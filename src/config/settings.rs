@@ -411,19 +411,10 @@ const BATCH_POLL_MS: i64 = 600_000;
 
 /// A limit in dollars can only be kept where it is known what a call costs.
 fn limits(f: &mut Fields<'_>, ai: &AiConfig) {
-    let used = |p: Provider| ai.provider == p || ai.fallback.contains(&p);
-    let unpriced = |model: &Option<ModelConfig>| model.as_ref().is_some_and(|m| m.price.is_none());
-    let named = match () {
-        () if used(Provider::Gemini) && unpriced(&ai.gemini) => "gemini",
-        // A machine of one's own costs nothing a call; a stranger's key is a bill.
-        () if used(Provider::OpenaiCompatible)
-            && unpriced(&ai.openai_compatible)
-            && ai.openai_compatible.as_ref().is_some_and(|m| m.api_key_env.is_some()) =>
-        {
-            "openai_compatible"
-        }
-        () => return,
-    };
+    let used = |p: &Provider| ai.provider == *p || ai.fallback.contains(p);
+    let all = [Provider::Gemini, Provider::OpenaiCompatible];
+    let Some(named) = all.into_iter().filter(used).find(|p| ai.is_unpriced(*p)) else { return };
+    let named = named.as_str();
     for limit in ["max_usd_per_run", "max_usd_per_day"] {
         if let Some(entry) = f.entry(limit) {
             let spot = entry.node.spot.clone();

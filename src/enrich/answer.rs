@@ -59,7 +59,14 @@ pub enum Answer {
 
 /// Reads an answer to posts of these ids and texts.
 pub fn read(answer: &str, posts: &[(String, &str)], words: &Vocabulary) -> Answer {
-    let Some(items) = items(answer) else {
+    let wanted = |item: &Map<String, Value>| {
+        let id = item.get("id").and_then(Value::as_str).map(str::trim);
+        posts.iter().any(|(wanted, _)| id == Some(wanted))
+    };
+    // Thoughts may hold a draft: the first that has as many posts as were asked for.
+    let all =
+        |items: &Vec<Map<String, Value>>| items.iter().filter(|item| wanted(item)).count() >= posts.len();
+    let Some(items) = candidates(answer).find(all).or_else(|| items(answer)) else {
         return Answer::Broken(match answer.trim().is_empty() {
             true => "the answer is empty".into(),
             false => "the answer holds no JSON with posts".into(),
@@ -102,23 +109,35 @@ pub fn leave_out(answer: &str, ids: &BTreeSet<String>) -> Option<String> {
     Some(serde_json::json!({ "posts": items }).to_string())
 }
 
-/// A piece of the answer for a message: it is foreign text.
+/// A piece of the answer for a message: it is foreign text, and no address may get into a table.
 fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(20).collect()
+    let word: String = super::visible(text).chars().filter(|c| !c.is_control()).take(20).collect();
+    match word.contains(|c: char| !(c.is_alphanumeric() || matches!(c, ' ' | '_' | '-'))) {
+        true => "another word".into(),
+        false => word,
+    }
 }
 
 /// The items of an answer: JSON alone, or with prose or a fence around it.
 fn items(answer: &str) -> Option<Vec<Map<String, Value>>> {
+    candidates(answer).next()
+}
+
+/// Everything in an answer that may be its items, in order; an object a line is one list.
+fn candidates(answer: &str) -> impl Iterator<Item = Vec<Map<String, Value>>> {
     let starts = answer.char_indices().filter(|(_, c)| matches!(c, '{' | '[')).map(|(at, _)| at);
-    for at in starts.take(TRIES) {
+    starts.take(TRIES).filter_map(|at| {
         let mut values = serde_json::Deserializer::from_str(&answer[at..]).into_iter::<Value>();
-        if let Some(Ok(value)) = values.next()
-            && let Some(items) = in_value(value)
-        {
-            return Some(items);
-        }
-    }
-    None
+        let first = values.next()?.ok()?;
+        let one = first.get("id").is_some();
+        let mut items = in_value(first)?;
+        let rest = values.map_while(Result::ok).map_while(|value| match value {
+            Value::Object(object) if one && object.contains_key("id") => Some(object),
+            _ => None,
+        });
+        items.extend(rest);
+        Some(items)
+    })
 }
 
 fn in_value(value: Value) -> Option<Vec<Map<String, Value>>> {
@@ -172,7 +191,7 @@ fn labels(item: &Map<String, Value>, text: &str, words: &Vocabulary) -> Result<L
     };
     let category = word("risk_category")?;
     let risk_category = match category.as_str() {
-        NO_CATEGORY | "" => None,
+        NO_CATEGORY => None,
         other => Some(
             RiskCategory::ALL
                 .into_iter()
@@ -364,6 +383,23 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_is_no_answer_and_lines_are_a_list() {
+        let right = read(&answer(&[item("p1"), item("p2")]), &posts(), &test_words());
+        let mut draft = item("p1");
+        draft["sentiment"] = json!("neutral");
+        let whole = answer(&[item("p1"), item("p2")]);
+        for text in [
+            format!("<think>p1 may be {draft}, or not.</think>\n{whole}"),
+            format!("{{\"id\": \"p1\", \"note\": \"a draft\"}}\n\n```json\n{whole}\n```"),
+            format!("{}\n{}\n", item("p1"), item("p2")),
+        ] {
+            assert_eq!(read(&text, &posts(), &test_words()), right, "{text}");
+        }
+        // Without a whole answer, what is there tells what is wrong.
+        assert_eq!(broken(&draft.to_string()), "the answer lacks 1 of 2 posts");
+    }
+
+    #[test]
     fn ids_must_be_exactly_those_asked_for() {
         assert_eq!(broken(&answer(&[item("p1")])), "the answer lacks 1 of 2 posts");
         assert_eq!(
@@ -408,7 +444,11 @@ mod tests {
         );
         assert_eq!(
             problem(|p| p["action_id"] = json!("visit http://x")),
-            "action_id has `visit http://x`, which is none of the list"
+            "action_id has `another word`, which is none of the list"
+        );
+        assert_eq!(
+            problem(|p| p["risk_category"] = json!("")),
+            "risk_category has ``, which is none of the list"
         );
         for name in [
             "sentiment",

@@ -17,7 +17,7 @@ use super::answer::{self, Answer};
 use super::budget::{Budget, Reserved, Spent};
 use super::calls::{AnswerRecord, CallOutcome, CallRecord, Question, Verdict};
 use super::prompt::Prompt;
-use super::provider::{Ask, Heard, Provider, Reply};
+use super::provider::{Ask, Heard, Provider, Reply, cost};
 use super::usd::Usd;
 use crate::http::Hooks;
 
@@ -29,6 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Packs in a row whose tries were all spent, after which the provider counts as down.
 const DOWN_AFTER: u32 = 3;
+/// Single texts in a row that the provider cannot read, after which it reads none.
+const REJECTED_MOST: u32 = 3;
 /// How often one text is asked about when its labels are not right.
 const REPEATS: u32 = 2;
 
@@ -160,6 +162,8 @@ struct Course<'a> {
     answered: bool,
     /// Packs in a row that spent all their tries.
     down: u32,
+    /// Single texts in a row that could not be read.
+    rejected: u32,
     /// Whether a pause or a place is awaited already.
     waits: bool,
     /// A place that was awaited.
@@ -203,6 +207,7 @@ impl Asker {
             not_before_ms: 0,
             answered: false,
             down: 0,
+            rejected: 0,
             waits: false,
             place: None,
         };
@@ -369,11 +374,7 @@ impl<'a> Course<'a> {
     fn judge(&mut self, called: Called) -> Result<CallRecord, String> {
         let Called { pack, ask, reply, reserved, mut record, number } = called;
         let asker = self.asker;
-        let cost = match (asker.provider.rates(), reply.tokens) {
-            (None, _) => Some(Usd::ZERO),
-            (Some(rates), Some(tokens)) => Some(rates.cost(tokens)),
-            (Some(_), None) => None,
-        };
+        let cost = cost(asker.provider.is_free(), asker.provider.rates(), reply.tokens);
         asker.budget.lock().unwrap_or_else(PoisonError::into_inner).settle(reserved, cost);
         record.tokens = reply.tokens;
         record.cost = cost.map(|c| c.0);
@@ -382,6 +383,9 @@ impl<'a> Course<'a> {
         record.status = reply.status;
         record.elapsed_ms = reply.elapsed_ms;
         let heard = reply.heard;
+        if matches!(heard, Heard::Text(_) | Heard::Cut | Heard::Refused(_)) {
+            self.rejected = 0;
+        }
         if !matches!(heard, Heard::Busy { .. } | Heard::Failed(_) | Heard::Canceled) {
             self.down = 0;
         }
@@ -414,9 +418,13 @@ impl<'a> Course<'a> {
             Heard::Rejected(detail) => {
                 record.outcome = CallOutcome::Rejected;
                 record.detail = Some(detail.clone());
+                if pack.needs.len() == 1 {
+                    self.rejected += 1;
+                }
                 match pack.needs.len() {
-                    // Nothing was ever answered: it is the request that is wrong, not the post.
-                    1 if !self.answered => self.give_up(pack, detail),
+                    // Nothing was ever answered, or nothing is any more: it is the request that is
+                    // wrong, not the post.
+                    1 if !self.answered || self.rejected > REJECTED_MOST => self.give_up(pack, detail),
                     1 => record.answers.extend(verdicts(pack, &Verdict::Invalid { why: detail })),
                     _ => self.split(pack),
                 }

@@ -355,6 +355,116 @@ fn a_request_that_is_never_understood_is_given_up_one_post_only_where_it_is_that
 }
 
 #[test]
+fn a_provider_that_reads_nothing_any_more_costs_no_post_its_answer() {
+    let asked = AtomicUsize::new(0);
+    // It answers once, and then says of everything that it is wrong.
+    let ended = bench(move |seen| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => right(seen),
+        _ => error(400, json!([])),
+    })
+    .ask(&posts(40));
+    assert_eq!(ended.labelled(&posts(40)), 4);
+    let invalid =
+        posts(40).iter().filter(|t| matches!(ended.verdict(t), Some(Verdict::Invalid { .. }))).count();
+    assert_eq!((invalid, ended.asked.left.len()), (3, 33));
+    assert!(ended.calls.len() <= 8, "{:?}", ended.outcomes());
+    // What is said of every call is believed at once.
+    for (code, body) in
+        [(402, json!({"error": "pay"})), (400, json!({"error": {"status": "FAILED_PRECONDITION"}}))]
+    {
+        let asked = AtomicUsize::new(0);
+        let ended = bench(move |seen| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => right(seen),
+            _ => Http::new(code).header("content-type", "application/json").body(body.to_string()),
+        })
+        .ask(&posts(12));
+        assert_eq!((ended.outcomes(), ended.asked.left.len()), (vec!["ok", "denied"], 8), "{code}");
+    }
+}
+
+#[test]
+fn an_error_that_comes_as_a_success_is_an_error() {
+    let asked = AtomicUsize::new(0);
+    let ended = bench(move |seen| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Http::json(
+            json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}).to_string(),
+        ),
+        1 => Http::json(json!({"error": {"message": null, "details": null}, "candidates": null}).to_string()),
+        _ => right(seen),
+    })
+    .ask(&posts(4));
+    assert_eq!((ended.outcomes(), ended.labelled(&posts(4))), (vec!["failed", "failed", "ok"], 4));
+    assert_eq!(ended.spent, Usd(RIGHT_COST), "errors are not billed");
+    let day = json!([{"@type": "q", "violations": [{"quotaId": "GenerateRequestsPerDay"}]}]);
+    let ended = bench(move |_| {
+        Http::json(json!({"error": {"code": 429, "message": "m", "status": "S", "details": day}}).to_string())
+    })
+    .ask(&posts(12));
+    assert_eq!((ended.outcomes(), ended.asked.left.len()), (vec!["busy"], 12));
+}
+
+#[test]
+fn fields_that_are_null_say_nothing() {
+    let ended = bench(|seen| {
+        let text = json!({ "posts": whole(seen) }).to_string();
+        Http::json(
+            json!({
+                "candidates": [{"content": {"parts": [
+                    {"text": null, "thought": true, "inlineData": null},
+                    {"text": text, "thought": null}
+                ], "role": null}, "finishReason": "STOP", "finishMessage": null}],
+                "promptFeedback": null, "error": null,
+                "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 100,
+                    "cachedContentTokenCount": null, "thoughtsTokenCount": null, "toolUsePromptTokenCount": null},
+                "modelVersion": null,
+            })
+            .to_string(),
+        )
+    })
+    .ask(&posts(4));
+    assert_eq!((ended.outcomes(), ended.spent), (vec!["ok"], Usd(RIGHT_COST)));
+    let blocked = bench(|_| {
+        Http::json(
+            json!({"candidates": null, "promptFeedback": {"blockReason": "OTHER"},
+                "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": null}})
+            .to_string(),
+        )
+    })
+    .ask(&posts(1));
+    assert!(matches!(blocked.verdict(&posts(1)[0]), Some(Verdict::Refused { .. })));
+    assert_eq!(blocked.spent, Usd(10 * 300_000));
+}
+
+#[test]
+fn nothing_that_is_kept_holds_the_key() {
+    let said = json!({"error": {"code": 400, "status": "S", "message": "API key 'key' is not\u{202e} valid",
+        "details": [{"@type": "i", "reason": "API_KEY_INVALID"}]}});
+    let ended =
+        bench(move |_| Http::new(400).header("content-type", "application/json").body(said.to_string()))
+            .ask(&posts(1));
+    let detail = ended.calls[0].detail.clone().unwrap();
+    assert!(detail.contains("'(the key)' is not valid") && !detail.contains('\u{202e}'), "{detail}");
+    assert!(!format!("{:?}", ended.asked.left).contains("'key'"));
+}
+
+#[test]
+fn what_nobody_priced_has_no_cost() {
+    let ended = Bench { rates: None, ..bench(right) }.ask(&posts(4));
+    assert_eq!((ended.outcomes(), ended.calls[0].cost), (vec!["ok"], None));
+    assert_eq!(ended.calls[0].tokens.map(|t| t.prompt), Some(1_000));
+}
+
+#[test]
+fn limits_meant_for_crawlers_do_not_hold_calls_up() {
+    let ended = Bench {
+        pack_size: 1,
+        ..bench(|seen| right(seen).header("x-ratelimit-remaining", "1").header("x-ratelimit-reset", "600"))
+    }
+    .ask(&posts(4));
+    assert_eq!((ended.labelled(&posts(4)), ended.waits.len()), (4, 0), "{:?}", ended.waits);
+}
+
+#[test]
 fn a_provider_that_is_down_is_left_alone_after_a_while() {
     let ended = bench(|_| error(503, json!([]))).ask(&posts(40));
     assert_eq!(ended.calls.len(), 15, "three packs, five tries each");

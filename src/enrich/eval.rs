@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::embedded::{Embedded, RiskCategory, RiskLevel, Sentiment};
-use super::golden::GoldenPost;
+use super::golden::{GoldCategory, GoldenPost};
 use crate::classify::{Scratch, Taxonomy, norm};
 use crate::config::{Agreement, Field, GateConfig, Measure};
 
@@ -135,9 +135,14 @@ pub struct FieldReport {
 }
 
 impl FieldReport {
+    /// Posts that have the label in the golden file.
+    pub fn posts(&self) -> usize {
+        self.confusion.values().sum()
+    }
+
     /// How well the labels agree; unknown where it means nothing.
     pub fn agreement(&self, agreement: Agreement) -> Option<f64> {
-        let posts: usize = self.confusion.values().sum();
+        let posts = self.posts();
         match agreement {
             Agreement::Accuracy => share(self.right, posts),
             Agreement::MacroF1 => {
@@ -190,7 +195,8 @@ pub struct Report {
 }
 
 /// Compares answers with the golden labels. `issue_types` are the taxonomy's, which no provider
-/// decides. An answer that is missing counts as wrong.
+/// decides. An answer that is missing counts as wrong; a golden label that is missing counts
+/// nowhere.
 pub fn evaluate(posts: &[GoldenPost], issue_types: &[String], answers: &Answers) -> Report {
     let mut report = Report {
         posts: posts.len(),
@@ -211,12 +217,20 @@ pub fn evaluate(posts: &[GoldenPost], issue_types: &[String], answers: &Answers)
             let high = level == RiskLevel::High;
             (high, high && category == Some(RiskCategory::PatientSafety))
         };
-        let gold_high = high(post.risk_level, post.risk_category);
         let found_high = found.map_or((false, false), |f| high(f.risk_level, f.risk_category));
-        report.high_risk.count(gold_high.0, found_high.0);
-        report.patient_safety.count(gold_high.1, found_high.1);
+        if let Some(level) = post.risk_level {
+            report.high_risk.count(level == RiskLevel::High, found_high.0);
+            // Whose concern a risk is that nobody named is unknown.
+            if let Some(category) = post.risk_category {
+                let category = match category {
+                    GoldCategory::None => None,
+                    GoldCategory::Of(category) => Some(category),
+                };
+                report.patient_safety.count(high(level, category).1, found_high.1);
+            }
+        }
         for field in &mut report.fields {
-            let gold = gold_label(post, field.field).to_string();
+            let Some(gold) = gold_label(post, field.field).map(str::to_string) else { continue };
             let answer = match (field.field, found) {
                 (Field::IssueType, _) => issue_types.get(at).map(String::as_str),
                 (of, Some(found)) => Some(found_label(found, of)),
@@ -250,14 +264,17 @@ fn category(category: Option<RiskCategory>) -> &'static str {
     category.map_or(NO_RISK, RiskCategory::as_str)
 }
 
-fn gold_label(post: &GoldenPost, field: Field) -> &str {
+fn gold_label(post: &GoldenPost, field: Field) -> Option<&str> {
     match field {
-        Field::Sentiment => post.sentiment.as_str(),
-        Field::RiskLevel => post.risk_level.as_str(),
-        Field::RiskCategory => category(post.risk_category),
-        Field::Theme => &post.theme_id,
-        Field::Action => &post.action_id,
-        Field::IssueType => &post.issue_type,
+        Field::Sentiment => post.sentiment.map(Sentiment::as_str),
+        Field::RiskLevel => post.risk_level.map(RiskLevel::as_str),
+        Field::RiskCategory => post.risk_category.map(|said| match said {
+            GoldCategory::None => NO_RISK,
+            GoldCategory::Of(of) => of.as_str(),
+        }),
+        Field::Theme => post.theme_id.as_deref(),
+        Field::Action => post.action_id.as_deref(),
+        Field::IssueType => post.issue_type.as_deref(),
     }
 }
 
@@ -343,12 +360,12 @@ mod tests {
             post_type: "post".into(),
             title: format!("title {id}"),
             body: String::new(),
-            sentiment,
-            risk_level: level,
-            risk_category: risk,
-            theme_id: "a".into(),
-            action_id: "b".into(),
-            issue_type: "X".into(),
+            sentiment: Some(sentiment),
+            risk_level: Some(level),
+            risk_category: Some(risk.map_or(GoldCategory::None, GoldCategory::Of)),
+            theme_id: Some("a".into()),
+            action_id: Some("b".into()),
+            issue_type: Some("X".into()),
             notes: String::new(),
         }
     }

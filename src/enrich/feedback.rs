@@ -218,8 +218,7 @@ fn row(post: &Post, embedded: &Labels<'_>, tables: &Embedded, asked: &KnownAnswe
     // Nobody has labels: the embedded model's where it may step in, else none.
     let otherwise = |status: &'static str, detail: Option<String>| {
         let row = if asked.fallback { Row::embedded(embedded) } else { Row::default() };
-        let requested = asked.questions.first().map(|q| q.model.clone());
-        Row { status, detail, requested, needs_review: true, ..row }
+        Row { status, detail, needs_review: true, ..row.for_question(asked) }
     };
     match asked.find(&content, any) {
         Some(cached) => match &cached.verdict {
@@ -237,20 +236,20 @@ fn row(post: &Post, embedded: &Labels<'_>, tables: &Embedded, asked: &KnownAnswe
             status: "pending",
             in_batch: true,
             detail: Some("the batch is not answered yet".into()),
-            requested: asked.questions.first().map(|q| q.model.clone()),
-            ..Row::default()
+            ..Row::default().for_question(asked)
         },
         None => match asked.left.get(&content) {
             Some(Left::Budget(spent)) => Row {
                 status: "skipped_budget",
                 detail: Some(spent.key().into()),
-                requested: asked.questions.first().map(|q| q.model.clone()),
-                ..Row::default()
+                ..Row::default().for_question(asked)
             },
             _ => {
                 let who = asked.questions.first().map_or("the provider", |q| q.provider.as_str());
                 let status = if asked.fallback { "fallback" } else { "pending" };
-                Row { needs_review: false, ..otherwise(status, Some(format!("{who} could not be asked"))) }
+                let row = otherwise(status, Some(format!("{who} could not be asked")));
+                // Asked again as soon as it can be; until then a high risk is for people.
+                Row { needs_review: asked.fallback && embedded.risk_level == RiskLevel::High, ..row }
             }
         },
     }
@@ -284,6 +283,16 @@ struct RowLabels {
 }
 
 impl Row {
+    /// What was, or will be, asked: the model, the prompt and the schema.
+    fn for_question(self, asked: &KnownAnswers<'_>) -> Self {
+        let question = asked.questions.first();
+        Self {
+            requested: question.map(|q| q.model.clone()),
+            hashes: question.map(|q| (q.prompt_hash.clone(), q.schema_hash.clone())),
+            ..self
+        }
+    }
+
     fn embedded(labels: &Labels<'_>) -> Self {
         Self {
             labels: Some(RowLabels {
@@ -409,7 +418,8 @@ impl Rows {
         self.theme_id.append_option(labels.map(|l| &l.theme.0));
         self.theme.append_option(labels.map(|l| &l.theme.1));
         self.action_id.append_option(labels.map(|l| &l.action.0));
-        self.action.append_option(labels.map(|l| &l.action.1));
+        // A label whose action is gone from the table has no words.
+        self.action.append_option(labels.map(|l| &l.action.1).filter(|words| !words.is_empty()));
         self.evidence.append_option(labels.and_then(|l| l.evidence.as_deref()));
         self.provider.append_option(row.by.as_ref().map(|b| &b.0));
         self.is_llm.append_option(row.by.as_ref().map(|b| b.1));
@@ -514,6 +524,47 @@ mod tests {
         let rows = feedback(&known, &silver, true, &mut Tally::default()).unwrap();
         let cell = |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().value(0).to_string();
         (cell("theme_id"), cell("theme"))
+    }
+
+    #[test]
+    fn who_could_not_be_asked_is_named_with_the_question_and_a_high_risk_is_for_people() {
+        let text = |values: &[&str]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+        let none = || Arc::new(datafusion::arrow::array::Int64Array::from(vec![0, 0])) as ArrayRef;
+        let silver = RecordBatch::try_from_iter([
+            ("post_id", text(&["reddit:t3_a", "reddit:t3_b"])),
+            ("title", text(&["They sent me the wrong medication", "Nice box"])),
+            ("body", text(&["", ""])),
+            ("issue_type", text(&["GENERAL_FEEDBACK", "GENERAL_FEEDBACK"])),
+            ("score", none()),
+            ("num_comments", none()),
+        ])
+        .unwrap();
+        let call = test_call(0, "p");
+        let rows = |fallback| {
+            let asked = KnownAnswers {
+                answers: &Answers::default(),
+                questions: std::slice::from_ref(&call.question),
+                left: &BTreeMap::new(),
+                pending: &BTreeSet::new(),
+                fallback,
+            };
+            let embedded = Embedded::new();
+            let known = Known { embedded: &embedded, asked: Some(asked) };
+            feedback(&known, &silver, true, &mut Tally::default()).unwrap()
+        };
+        for (fallback, status, review) in
+            [(true, "fallback", [true, false]), (false, "pending", [false, false])]
+        {
+            let rows = rows(fallback);
+            let said =
+                |name: &str| rows.column_by_name(name).unwrap().as_string::<i32>().value(0).to_string();
+            assert_eq!(said("status"), status);
+            assert_eq!(said("model_requested"), call.question.model);
+            assert_eq!(said("prompt_hash"), call.question.prompt_hash);
+            assert_eq!(said("schema_hash"), call.question.schema_hash);
+            let needs = rows.column_by_name("needs_review").unwrap().as_boolean();
+            assert_eq!([needs.value(0), needs.value(1)], review, "{status}");
+        }
     }
 
     #[test]

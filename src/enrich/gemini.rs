@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::prompt::Prompt;
-use super::provider::{Ask, Heard, Provider, Reply, exchange, words};
+use super::provider::{Ask, Heard, Provider, Reply, exchange, name, or_null, words};
 use super::usd::{Rates, Tokens};
 use crate::http::{Client, Request};
 
@@ -141,6 +141,10 @@ impl Provider for Gemini {
         self.rates
     }
 
+    fn is_free(&self) -> bool {
+        false
+    }
+
     fn request_bytes(&self, prompt: &Prompt, ask: &Ask) -> u64 {
         self.body_text(prompt, ask).len() as u64
     }
@@ -151,7 +155,7 @@ impl Provider for Gemini {
                 .secret_header("x-goog-api-key", &self.key)
                 .accept("application/json")
                 .body("application/json", self.body_text(prompt, ask));
-            exchange(&self.client, request, read).await
+            exchange(&self.client, request, Some(&self.key), read).await
         })
     }
 }
@@ -160,8 +164,10 @@ impl Provider for Gemini {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     candidates: Vec<Candidate>,
+    /// In the place of candidates, with a status that says that all is well.
+    error: Option<Status>,
     prompt_feedback: Option<Feedback>,
     usage_metadata: Option<Usage>,
     model_version: Option<String>,
@@ -177,14 +183,14 @@ struct Candidate {
 
 #[derive(Deserialize)]
 struct Content {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     parts: Vec<Part>,
 }
 
 #[derive(Deserialize)]
 struct Part {
     text: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     thought: bool,
 }
 
@@ -195,13 +201,17 @@ struct Feedback {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
+#[serde(rename_all = "camelCase")]
 struct Usage {
+    #[serde(default, deserialize_with = "or_null")]
     prompt_token_count: u64,
+    #[serde(default, deserialize_with = "or_null")]
     cached_content_token_count: u64,
+    #[serde(default, deserialize_with = "or_null")]
     candidates_token_count: u64,
+    #[serde(default, deserialize_with = "or_null")]
     thoughts_token_count: u64,
+    #[serde(default, deserialize_with = "or_null")]
     tool_use_prompt_token_count: u64,
 }
 
@@ -230,6 +240,15 @@ pub(super) fn answer(body: &[u8]) -> Reply {
         return Reply::of(Heard::Failed("the answer is not what the API writes".into()));
     };
     let blocked = answer.prompt_feedback.and_then(|f| f.block_reason);
+    if let (Some(error), true, None) = (&answer.error, answer.candidates.is_empty(), &blocked) {
+        let mut reply = Reply::of(match error.code {
+            400..600 => error.heard(error.code, None),
+            _ => Heard::Failed(format!("an error without a number: {}", words(&error.message))),
+        });
+        // Errors are not billed, unless it says so.
+        reply.tokens = Some(answer.usage_metadata.map(|u| u.tokens()).unwrap_or_default());
+        return reply;
+    }
     let candidate = answer.candidates.into_iter().next();
     let finish = candidate.as_ref().and_then(|c| c.finish_reason.clone());
     let text: String = candidate
@@ -254,7 +273,7 @@ pub(super) fn answer(body: &[u8]) -> Reply {
     Reply {
         heard,
         tokens: answer.usage_metadata.map(|u| u.tokens()),
-        model_version: answer.model_version,
+        model_version: answer.model_version.as_deref().map(name),
         finish_reason: blocked.map(|b| format!("blocked: {}", words(&b))).or(finish.map(|f| words(&f))),
         status: None,
         elapsed_ms: 0,
@@ -269,30 +288,30 @@ struct Failure {
 
 #[derive(Deserialize)]
 pub(super) struct Status {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     code: u16,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     message: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     details: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     reason: String,
     retry_delay: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     violations: Vec<Violation>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Violation {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     quota_id: String,
 }
 
@@ -336,12 +355,16 @@ impl Status {
                     None => Heard::Failed(said),
                 }
             }
-            408 | 500 | 502 | 504 | 529 => Heard::Failed(said),
+            408 | 425 | 500 | 502 | 504 | 520 | 522 | 524 | 529 => Heard::Failed(said),
             400 if reason("API_KEY_INVALID") || reason("API_KEY_EXPIRED") => {
                 Heard::Denied(format!("the API key is not accepted ({said})"))
             }
             401 | 403 => Heard::Denied(format!("the API key may not do this ({said})")),
-            404 => Heard::Denied(format!("the model or the API version is unknown ({said})")),
+            404 | 405 => Heard::Denied(format!("the model or the API version is unknown ({said})")),
+            402 => Heard::Denied(format!("it wants to be paid first ({said})")),
+            // Billing, or a country: true of every call.
+            400 if self.status == "FAILED_PRECONDITION" => Heard::Denied(said),
+            300..=399 => Heard::Denied(format!("the API is elsewhere ({said})")),
             _ => Heard::Rejected(said),
         }
     }

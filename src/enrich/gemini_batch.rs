@@ -93,7 +93,7 @@ impl Gemini {
             .total_deadline(DEADLINE)
             .body("application/json", batch_body(label, items));
         let mut name = None;
-        let reply = exchange(&self.client, request, |status, wait, body| {
+        let reply = exchange(&self.client, request, Some(&self.key), |status, wait, body| {
             if !(200..300).contains(&status) {
                 return Reply::of(failure(status, wait, body));
             }
@@ -112,7 +112,7 @@ impl Gemini {
     pub async fn look_at_batch(&self, name: &str) -> Looked {
         let request = self.get(name).body_cap(ANSWER_BYTES);
         let mut looked = None;
-        let reply = exchange(&self.client, request, |status, wait, body| {
+        let reply = exchange(&self.client, request, Some(&self.key), |status, wait, body| {
             if !(200..300).contains(&status) {
                 return Reply::of(failure(status, wait, body));
             }
@@ -136,7 +136,7 @@ impl Gemini {
                 request = request.query("pageToken", page);
             }
             let mut list = None;
-            let reply = exchange(&self.client, request, |status, wait, body| {
+            let reply = exchange(&self.client, request, Some(&self.key), |status, wait, body| {
                 if (200..300).contains(&status) {
                     list = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
                 }
@@ -258,7 +258,8 @@ fn answers(operation: &Value) -> Option<&Vec<Value>> {
 /// What came of one request.
 fn one(item: &Value) -> BatchReply {
     let key = item["metadata"]["key"].as_str().map(str::to_string);
-    let reply = match (item.get("response"), item.get("error")) {
+    let said = |field: &str| item.get(field).filter(|value| !value.is_null());
+    let reply = match (said("response"), said("error")) {
         (Some(response), _) => answer(response.to_string().as_bytes()),
         (None, Some(error)) => {
             let status = serde_json::from_str::<Status>(&error.to_string());

@@ -59,6 +59,7 @@ pub use gemini::{GEMINI_URL, Gemini};
 pub use gemini_batch::{BATCH_BYTES, BatchReply, Found, Looked, Made};
 pub use openai::OpenAi;
 pub use prompt::{NEW_THEME, Prompt, PromptProblem, SHIPPED_PROMPT, Vocabulary};
+pub(crate) use provider::cost as call_cost;
 pub use provider::{Ask, Heard, Provider, Reply};
 pub use redact::{Placeholder, REDACTION_VERSION, Redacted, redact, visible};
 pub use usd::{Rates, Tokens, Usd};
@@ -69,7 +70,7 @@ pub use eval::{
     NO_ANSWER, Report, Shortfall, embedded as embedded_answers, evaluate as evaluate_labels,
     issue_types as golden_issue_types, judge, judge_by,
 };
-pub use golden::{GOLDEN, GoldenPost, Known as KnownLabels, Split, read as read_golden};
+pub use golden::{GOLDEN, GoldCategory, GoldenPost, Known as KnownLabels, Split, read as read_golden};
 pub use model::{ModelError, SentimentModel};
 pub use model_data::{
     Confusion, Corpus, DataError, Ids, ReadOptions, Shape, evaluate, own_examples, read_corpus,

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::prompt::Prompt;
-use super::provider::{Ask, Heard, Provider, Reply, exchange, words};
+use super::provider::{Ask, Heard, Provider, Reply, exchange, name, or_null, words};
 use super::usd::{Rates, Tokens};
 use crate::http::{Client, Request};
 
@@ -70,6 +70,11 @@ impl Provider for OpenAi {
         self.rates
     }
 
+    fn is_free(&self) -> bool {
+        // A stranger's key is a bill.
+        self.rates.is_none() && self.key.is_none()
+    }
+
     fn request_bytes(&self, prompt: &Prompt, ask: &Ask) -> u64 {
         self.body_text(prompt, ask).len() as u64
     }
@@ -83,15 +88,17 @@ impl Provider for OpenAi {
             if let Some(key) = &self.key {
                 request = request.bearer(key);
             }
-            exchange(&self.client, request, read).await
+            exchange(&self.client, request, self.key.as_ref(), read).await
         })
     }
 }
 
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_null")]
     choices: Vec<Choice>,
+    /// In the place of choices, with a status that says that all is well.
+    error: Option<Value>,
     usage: Option<Usage>,
     model: Option<String>,
 }
@@ -109,11 +116,12 @@ struct Message {
     refusal: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Usage {
+    #[serde(default, deserialize_with = "or_null")]
     prompt_tokens: u64,
     /// Those of thinking included.
+    #[serde(default, deserialize_with = "or_null")]
     completion_tokens: u64,
     prompt_tokens_details: Option<Details>,
     completion_tokens_details: Option<Details>,
@@ -149,6 +157,18 @@ fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Reply {
     let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
         return Reply::of(Heard::Failed("the answer is not what such an API writes".into()));
     };
+    let broke = answer.choices.first().and_then(|c| c.finish_reason.as_deref()) == Some("error");
+    if broke || (answer.choices.is_empty() && answer.error.is_some()) {
+        let code = answer.error.as_ref().and_then(|e| e.get("code"));
+        let code = code.and_then(|c| c.as_u64().or_else(|| c.as_str()?.parse().ok()));
+        let code = code.and_then(|c| u16::try_from(c).ok()).filter(|c| (400..600).contains(c));
+        let mut reply = Reply::of(match code {
+            Some(code) => failure(code, None, body),
+            None => Heard::Failed("the server broke off with an error".into()),
+        });
+        reply.tokens = Some(answer.usage.map(|u| u.tokens()).unwrap_or_default());
+        return reply;
+    }
     let choice = answer.choices.into_iter().next();
     let finish = choice.as_ref().and_then(|c| c.finish_reason.clone());
     let message = choice.and_then(|c| c.message);
@@ -169,7 +189,7 @@ fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Reply {
     Reply {
         heard,
         tokens: answer.usage.map(|u| u.tokens()),
-        model_version: answer.model,
+        model_version: answer.model.as_deref().map(name),
         finish_reason: finish.map(|f| words(&f)),
         status: None,
         elapsed_ms: 0,
@@ -185,17 +205,20 @@ fn failure(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Heard {
         // vLLM and FastAPI.
         None => body.as_ref().and_then(|b| b.get("message").or(b.get("detail"))).and_then(Value::as_str),
     };
-    let code = error.and_then(|e| e.get("code").or(e.get("type"))).and_then(Value::as_str).unwrap_or("");
+    let word = |field: &str| error.and_then(|e| e.get(field)).and_then(Value::as_str);
+    let unpaid = [word("code"), word("type")].contains(&Some("insufficient_quota"));
     let said = match message {
         Some(message) => format!("HTTP {status}: {}", words(message)),
         None => format!("HTTP {status}"),
     };
     match status {
-        429 => Heard::Busy { wait: retry_after, exhausted: code == "insufficient_quota", detail: said },
+        429 => Heard::Busy { wait: retry_after, exhausted: unpaid, detail: said },
         503 if retry_after.is_some() => Heard::Busy { wait: retry_after, exhausted: false, detail: said },
-        408 | 500 | 502 | 503 | 504 | 529 => Heard::Failed(said),
+        408 | 425 | 500 | 502 | 503 | 504 | 520 | 522 | 524 | 529 => Heard::Failed(said),
         401 | 403 => Heard::Denied(format!("the API key is not accepted ({said})")),
-        404 => Heard::Denied(format!("the model or the path is unknown ({said})")),
+        404 | 405 => Heard::Denied(format!("the model or the path is unknown ({said})")),
+        402 => Heard::Denied(format!("it wants to be paid first ({said})")),
+        300..=399 => Heard::Denied(format!("the API is elsewhere ({said})")),
         _ => Heard::Rejected(said),
     }
 }
@@ -244,6 +267,28 @@ mod tests {
             Heard::Text("ab".into())
         );
         assert!(matches!(read(200, None, b"data: {}").heard, Heard::Failed(_)));
+    }
+
+    #[test]
+    fn what_is_null_says_nothing_and_an_error_is_none_the_less_one() {
+        let reply = read(
+            200,
+            None,
+            br#"{"choices":[{"message":{"content":"{}","refusal":null,"tool_calls":null},"finish_reason":"stop"}],
+                "usage":{"prompt_tokens":50,"completion_tokens":null,"prompt_tokens_details":null},"error":null,"model":null}"#,
+        );
+        assert_eq!(reply.heard, Heard::Text("{}".into()));
+        assert_eq!(reply.tokens.map(|t| (t.prompt, t.candidates)), Some((50, 0)));
+        let said = |body: &str| read(200, None, body.as_bytes());
+        let busy = said(r#"{"error":{"code":429,"message":"slow down"}}"#);
+        assert!(matches!(busy.heard, Heard::Busy { exhausted: false, .. }), "{:?}", busy.heard);
+        assert_eq!(busy.tokens, Some(Tokens::default()), "errors are not billed");
+        let broke = r#"{"choices":[{"message":{"content":"{\"po"},"finish_reason":"error"}]}"#;
+        assert!(matches!(said(broke).heard, Heard::Failed(_)));
+        assert!(matches!(said(r#"{"error":"out of memory","choices":null}"#).heard, Heard::Failed(_)));
+        let unpaid = br#"{"error":{"message":"pay","code":null,"type":"insufficient_quota"}}"#;
+        assert!(matches!(read(429, None, unpaid).heard, Heard::Busy { exhausted: true, .. }));
+        assert!(matches!(read(402, None, b"").heard, Heard::Denied(_)));
     }
 
     #[test]

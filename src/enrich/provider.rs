@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::prompt::Prompt;
-use super::usd::{Rates, Tokens};
+use super::usd::{Rates, Tokens, Usd};
 use crate::http::{Client, ErrorKind, Request};
 
 /// A pack of posts to label.
@@ -114,6 +115,8 @@ pub trait Provider: Send + Sync {
     fn is_llm(&self) -> bool;
     /// What its tokens cost; `None` when it costs nothing or nobody said.
     fn rates(&self) -> Option<Rates>;
+    /// Whether a call costs nothing, as on a machine of one's own.
+    fn is_free(&self) -> bool;
     /// Bytes of the request that can cost tokens, at most.
     fn request_bytes(&self, prompt: &Prompt, ask: &Ask) -> u64;
     /// Asks once.
@@ -121,13 +124,35 @@ pub trait Provider: Send + Sync {
 }
 
 /// The statuses whose bodies say more than their number.
-const TOLD_BY_BODY: [u16; 7] = [408, 429, 500, 502, 503, 504, 529];
+const TOLD_BY_BODY: [u16; 11] = [408, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529];
+
+/// What a call cost: nothing where nothing costs, unknown where nobody said what tokens cost, or
+/// how many they were.
+pub(crate) fn cost(free: bool, rates: Option<Rates>, tokens: Option<Tokens>) -> Option<Usd> {
+    match (rates, tokens) {
+        (None, _) if free => Some(Usd::ZERO),
+        // Nothing was read and nothing written, whatever the price.
+        (None, Some(tokens)) if tokens == Tokens::default() => Some(Usd::ZERO),
+        (None, _) | (Some(_), None) => None,
+        (Some(rates), Some(tokens)) => Some(rates.cost(tokens)),
+    }
+}
+
+/// A field that is `null` says nothing, as one that is absent: some servers write all of them.
+pub(super) fn or_null<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + serde::Deserialize<'de>,
+{
+    Ok(<Option<T> as serde::Deserialize>::deserialize(from)?.unwrap_or_default())
+}
 
 /// Sends one request, once, and reads what came with `read` (status, body). What did not come
-/// whole is [`Heard::Failed`], and `read` is not asked.
+/// whole is [`Heard::Failed`], and `read` is not asked. Nothing of the reply holds the key.
 pub(super) async fn exchange(
     client: &Client,
     request: Request,
+    key: Option<&SecretString>,
     read: impl FnOnce(u16, Option<Duration>, &[u8]) -> Reply,
 ) -> Reply {
     let begun = (client.options().hooks.steady_ms)();
@@ -175,15 +200,47 @@ pub(super) async fn exchange(
     };
     let now = (client.options().hooks.steady_ms)();
     reply.elapsed_ms = u64::try_from(now.saturating_sub(begun)).unwrap_or(0);
+    if let Some(key) = key {
+        reply.hide(key.expose_secret());
+    }
     reply
+}
+
+impl Reply {
+    /// Takes a key out of what a server said: some repeat the one that they do not accept.
+    fn hide(&mut self, key: &str) {
+        if key.is_empty() {
+            return;
+        }
+        let said = match &mut self.heard {
+            // Read, checked and thrown away: nothing of it is kept but labels.
+            Heard::Text(_) | Heard::Cut | Heard::Canceled => None,
+            Heard::Refused(said) | Heard::Failed(said) | Heard::Rejected(said) | Heard::Denied(said) => {
+                Some(said)
+            }
+            Heard::Busy { detail, .. } => Some(detail),
+        };
+        let others = [&mut self.model_version, &mut self.finish_reason];
+        for text in said.into_iter().chain(others.into_iter().flatten()) {
+            if text.contains(key) {
+                *text = text.replace(key, "(the key)");
+            }
+        }
+    }
 }
 
 /// A provider's words for a message: one line, short, nothing that is not text.
 pub(super) fn words(text: &str) -> String {
+    let text = super::visible(text);
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let plain: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
     match plain.is_empty() {
         true => "no reason given".into(),
         false => plain,
     }
+}
+
+/// A provider's name for something, such as the version of a model.
+pub(super) fn name(text: &str) -> String {
+    words(text).chars().take(100).collect()
 }

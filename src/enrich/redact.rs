@@ -16,7 +16,7 @@ use super::redact_patterns::{self as patterns, Rule};
 pub use super::redact_fold::visible;
 
 /// The version of the rules, in every row that they touched.
-pub const REDACTION_VERSION: &str = "redact-1";
+pub const REDACTION_VERSION: &str = "redact-2";
 
 /// What stands in place of a kind of personal data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Body, Config, EnrichConfig, ModelConfig, Provider as Named, Relabel};
 use crate::engine::CancellationFlag;
 use crate::enrich::{
-    Answers, Asked, Asker, Budget, CallLog, CallOutcome, CallRecord, Embedded, GEMINI_URL, Gemini, Left,
+    Answers, Ask, Asked, Asker, Budget, CallLog, CallOutcome, CallRecord, Embedded, GEMINI_URL, Gemini, Left,
     Need, OpenAi, Prompt, Provider, Question, Rates, SHIPPED_PROMPT, Tokens, Usd, Verdict, Vocabulary,
     question,
 };
@@ -298,6 +298,13 @@ pub fn asks_network(config: &Config, asset: AssetIdx) -> Option<&EnrichConfig> {
     }
 }
 
+/// Who may be asked although nobody said what that costs: limits in dollars mean nothing then.
+pub fn unpriced(config: &Config) -> Option<Named> {
+    let asks = config.graph.indices().filter_map(|asset| asks_network(config, asset));
+    asks.flat_map(|enrich| std::iter::once(enrich.provider).chain(config.ai.fallback.iter().copied()))
+        .find(|provider| config.ai.is_unpriced(*provider))
+}
+
 /// The words that labels are taken from.
 pub fn vocabulary(embedded: &Embedded) -> Vocabulary {
     let text = str::to_string;
@@ -492,12 +499,17 @@ pub fn held(
             if config.ai.max_usd_per_day.is_some() {
                 ai.refresh(lake)?;
             }
-            // The smallest call costs more than its prompt alone.
+            // The smallest call may cost its prompt, without its lists, and one post's labels.
             let file = enrich.prompt.as_ref().map_or(SHIPPED_PROMPT, |p| p.text.as_str());
-            let least =
-                settings(config, enrich.provider).and_then(|m| m.price.as_ref()).map_or(Usd::ZERO, |p| {
-                    Rates::per_million(p.input, p.output, p.cached_input).at_most(file.len() as u64, 0)
-                });
+            let output = u64::from(Ask::new([""]).max_output);
+            let least = settings(config, enrich.provider).and_then(|m| Some((m, m.price.as_ref()?))).map_or(
+                Usd::ZERO,
+                |(model, p)| {
+                    let rates = Rates::per_million(p.input, p.output, p.cached_input);
+                    let rates = if model.batch { rates.halved() } else { rates };
+                    rates.at_most(file.len() as u64, output)
+                },
+            );
             if budget(config, None, ai.spent_on(now_ms)).reserve(least).is_err() {
                 held.push(Outcome::Budget);
             }

@@ -23,6 +23,8 @@ use crate::enrich::{
 
 /// Answers whose texts nobody brings are kept so long, milliseconds.
 const KEEP_MS: i64 = 30 * 86_400_000;
+/// A batch that has not ended by now never will: the service drops them after two days.
+const LOST_AFTER_MS: i64 = 72 * 3_600_000;
 
 /// What stands while a group's texts go through batches.
 pub(super) struct Course<'a> {
@@ -191,6 +193,7 @@ impl Course<'_> {
                 );
                 self.give_up(number, record, why, None)
             }
+            Found::Unknown(why) if is_lost(record) => self.give_up_lost(number, record, &why),
             Found::Unknown(why) => {
                 self.out.troubles.insert(format!("the batch {}: {why}", record.words()));
                 Ok(())
@@ -222,13 +225,31 @@ impl Course<'_> {
         self.write(number, record)
     }
 
+    /// As [`Self::give_up`], for a batch of which nothing was heard for too long.
+    fn give_up_lost(&mut self, number: u64, record: &mut BatchRecord, why: &str) -> Result<(), String> {
+        let hours = LOST_AFTER_MS / 3_600_000;
+        self.note(
+            "warn",
+            format!(
+                "{}: the batch {} has no answer after {hours} h ({why}); {} is counted as spent, and its texts \
+                 are asked about again",
+                self.key,
+                record.words(),
+                Usd(record.at_most)
+            ),
+        );
+        self.give_up(number, record, format!("no answer after {hours} h: {why}"), None)
+    }
+
     fn look(&mut self, number: u64, record: &mut BatchRecord) -> Result<(), String> {
         let (Some(gemini), Some(name)) = (self.gemini.clone(), record.name.clone()) else { return Ok(()) };
         let looked = self.runtime.block_on(gemini.look_at_batch(&name));
         record.looked_ms = Some(now_ms());
         match looked {
-            Looked::Open => self.write(number, record),
             Looked::Unknown(_) if self.cancel.is_cancelled() => Ok(()),
+            Looked::Open if is_lost(record) => self.give_up_lost(number, record, "it does not end"),
+            Looked::Unknown(why) if is_lost(record) => self.give_up_lost(number, record, &why),
+            Looked::Open => self.write(number, record),
             Looked::Unknown(why) => {
                 self.out.troubles.insert(format!("the batch {name}: {why}"));
                 self.write(number, record)
@@ -343,11 +364,7 @@ impl Course<'_> {
         at_ms: i64,
         tried: &Tried,
     ) -> Result<Usd, String> {
-        let cost = match (self.rates(), reply.tokens) {
-            (None, _) => Some(Usd::ZERO),
-            (Some(rates), Some(tokens)) => Some(rates.cost(tokens)),
-            (Some(_), None) => None,
-        };
+        let cost = crate::enrich::call_cost(false, self.rates(), reply.tokens);
         let alone = pack.texts.len() == 1;
         let (answers, outcome, detail) = match reply.heard {
             Heard::Text(text) => {
@@ -497,6 +514,10 @@ fn by_pack(packs: &[BatchPack], replies: Vec<BatchReply>) -> Vec<Option<BatchRep
         }
     }
     packs.iter().map(|p| by_key.remove(&p.key)).collect()
+}
+
+fn is_lost(record: &BatchRecord) -> bool {
+    record.at_ms.saturating_add(LOST_AFTER_MS) < now_ms()
 }
 
 fn is_open(text: &BatchText) -> bool {

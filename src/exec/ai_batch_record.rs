@@ -123,6 +123,11 @@ impl BatchRecord {
         matches!(self.state, BatchState::Written | BatchState::Open)
     }
 
+    /// Content hashes of the texts that it is still to tell about.
+    pub fn open_contents(&self) -> impl Iterator<Item = &str> {
+        self.texts().filter(|t| t.fate == Fate::Open && !t.content.is_empty()).map(|t| t.content.as_str())
+    }
+
     /// What it is called in messages.
     pub fn words(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.label)

@@ -68,7 +68,7 @@ impl Feedback {
         let failed = |e: &dyn std::fmt::Display| Failure::plain(e.to_string());
         res.ai.refresh(&res.lake).map_err(|e| failed(&e))?;
         let prompt = Arc::new(ai::prompt(enrich, &res.embedded));
-        let chain = ai::chain(&res.config, enrich, &prompt, Some(watch.cancel));
+        let mut chain = ai::chain(&res.config, enrich, &prompt, Some(watch.cancel));
         let mut known = Known1 {
             answers: Answers::default(),
             questions: chain.questions.clone(),
@@ -88,27 +88,37 @@ impl Feedback {
                 .map_err(|e| EngineError::Other(e.to_string()))
         })?;
         if !needs.is_empty()
-            && chain.missing.is_none()
-            && let Some(question) = chain.questions.first()
             && let Some(gate) = &res.config.ai.gate
         {
-            let who = format!("{} ({})", question.provider, question.model);
-            match evals::recorded_standing(&res.lake, gate, &question.into()).map_err(|e| failed(&e))? {
-                GateStanding::Passed => {}
-                GateStanding::Short(short) => {
-                    let why = evals::refusal(&who, "the golden file", &short).unwrap_or_default();
-                    return Err(Failure::plain(why));
-                }
-                GateStanding::Never => watch.note(
-                    "warn",
-                    format!(
-                        "{}: {who} was not measured with this prompt yet, so [ai.gate] cannot judge it: \
-                         `rxpulse ai eval --provider {}`",
-                        res.config.graph.key(job.asset),
-                        question.provider
+            let golden = evals::gate_hash(&res.root, gate)
+                .map_err(|why| Failure::plain(format!("[ai.gate] cannot be judged: {why}")))?;
+            let key = res.config.graph.key(job.asset);
+            let mut refused = Vec::new();
+            for provider in &chain.providers {
+                let question = crate::enrich::question(provider.as_ref(), &prompt);
+                let who = format!("{} ({})", question.provider, question.model);
+                let standing = evals::recorded_standing(&res.lake, gate, &(&question).into(), &golden);
+                match standing.map_err(|e| failed(&e))? {
+                    GateStanding::Passed => {}
+                    GateStanding::Short(short) => {
+                        let why = evals::refusal(&who, "the golden file", &short).unwrap_or_default();
+                        if question.provider == enrich.provider.as_str() {
+                            return Err(Failure::plain(why));
+                        }
+                        watch.note("warn", format!("{key}: {why}; others stand in"));
+                        refused.push(question.provider);
+                    }
+                    GateStanding::Never => watch.note(
+                        "warn",
+                        format!(
+                            "{key}: {who} was not measured with this prompt yet, so [ai.gate] cannot judge it: \
+                             `rxpulse ai eval --provider {}`",
+                            question.provider
+                        ),
                     ),
-                ),
+                }
             }
+            chain.providers.retain(|p| !refused.iter().any(|r| r == p.name()));
         }
         let errand = Errand {
             ai: &res.ai,

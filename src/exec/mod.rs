@@ -35,7 +35,7 @@ mod world;
 
 pub use ai::{
     AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, erase as erase_answers,
-    prompt as ai_prompt, read_calls, vocabulary,
+    prompt as ai_prompt, read_calls, unpriced, vocabulary,
 };
 pub use ai_batch_record::{AI_BATCHES, OpenBatch, batch_is_due, erase_batches, open_batches, read_batches};
 pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};
@@ -47,7 +47,8 @@ pub use erase::{
 };
 pub use evals::{
     EVALS, EvalKey, EvalRecord, GOLDEN_FILE, GateStanding, GoldenText, NetworkEval, embedded_report,
-    golden_hash, golden_text, known_ids, last_eval, network_report, record_eval, recorded_standing, refusal,
+    gate_hash, golden_hash, golden_text, known_ids, last_eval, network_report, record_eval,
+    recorded_standing, refusal,
 };
 pub use forgotten::{FORGET, Graves, TOMBSTONES, bury};
 pub use labels::{ErasedLabels, LABELS, LabelField, LabelRecord, Labels, PostLabels, Said};

@@ -343,8 +343,11 @@ impl Client {
         let hooks = &self.shared.options.hooks;
         let (unix_ms, steady_ms) = ((hooks.unix_ms)(), (hooks.steady_ms)());
         let mut pace = locked(&host.pace);
-        pace.told(steady_ms, retry::limits(&answer.headers, unix_ms));
-        // Who wants the status handed back decides alone what it means.
+        // Who wants "asked too often" handed back decides alone when to ask again.
+        if !policy.hand_back.contains(&429) {
+            pace.told(steady_ms, retry::limits(&answer.headers, unix_ms));
+        }
+        // The same holds for the status.
         let blocks = matches!(answer.status, 429 | 503) && !policy.hand_back.contains(&answer.status);
         if blocks
             && answer.headers.contains_key(RETRY_AFTER)

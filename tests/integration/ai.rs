@@ -251,7 +251,8 @@ fn whatever_goes_wrong_on_the_way_every_post_has_an_honest_row() {
         (vec![Status(504)], "ok"),
         (vec![Forbidden], "fallback"),
         (vec![KeyInvalid], "fallback"),
-        (vec![PlaceNotSupported], "ok"),
+        // It is said of every call from there.
+        (vec![PlaceNotSupported], "fallback"),
         (vec![Latency(Duration::from_millis(5))], "ok"),
         (vec![Trickle(1, Duration::from_millis(50))], "ok"),
         (vec![ResetBeforeHead], "ok"),

@@ -221,6 +221,44 @@ fn lost_batches_are_sent_again_twice_and_then_the_embedded_model_steps_in() {
     }
 }
 
+/// Moves what is written down of batches back in time.
+fn grow_older(project: &Project, ms: i64) {
+    let folder = project.path("state/lake/_records/ai_batches").join(ASSET);
+    let mut changed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = zstd::decode_all(std::fs::File::open(&path).unwrap()).unwrap();
+        let mut record: Value = serde_json::from_slice(&text).unwrap();
+        for field in ["at_ms", "looked_ms"] {
+            if let Some(at) = record[field].as_i64() {
+                record[field] = json!(at - ms);
+                changed += 1;
+            }
+        }
+        std::fs::write(&path, zstd::encode_all(record.to_string().as_bytes(), 3).unwrap()).unwrap();
+    }
+    assert!(changed > 0);
+}
+
+#[test]
+fn a_batch_that_never_ends_is_given_up_and_sent_again() {
+    let fake = FakeLlm::start();
+    fake.plan_batches(BatchPlan { end: End::Held, ..BatchPlan::default() });
+    let project = project(&fake, 1, 3);
+    all(&project);
+    grow_older(&project, 71 * 3_600_000);
+    all(&project);
+    assert_eq!((fake.batches().len(), statuses(&project)), (1, is("pending", 3)));
+    grow_older(&project, 2 * 3_600_000);
+    let last = all(&project);
+    assert!(last.stderr.contains("has no answer after 72 h"), "{}", last.stderr);
+    assert_eq!((fake.batches().len(), statuses(&project)), (2, is("pending", 3)));
+    assert!(!paid(&project).1, "what the first one cost is not known");
+    fake.finish_batches(End::Succeeded);
+    all(&project);
+    assert_eq!(statuses(&project), is("ok", 3));
+}
+
 #[test]
 fn two_batches_are_open_at_once() {
     let fake = FakeLlm::start();
