@@ -104,9 +104,32 @@ issue AS (
     WHERE i.place = 1
 ),
 feedback AS (
-    SELECT v.dt, v.brand, v.post_id, v.reach, v.plain, f.theme_id, f.theme
+    SELECT
+        v.dt, v.brand, v.post_id, v.reach, v.plain, f.theme_id, f.theme,
+        f.is_llm AND f.risk_level = 'high' AND v.risk_level <> 'high' AS further
     FROM general_feedback_ai f
     JOIN voice v ON v.dt = f.dt AND v.post_id = f.post_id
+),
+-- What a language model finds dangerous and the rules do not: said apart, because the count at
+-- high risk is that of the tiles, and never hidden behind "none".
+further_places AS (
+    SELECT
+        dt, brand, post_id, plain,
+        row_number() OVER (PARTITION BY dt, brand ORDER BY reach DESC NULLS LAST, post_id NULLS LAST) AS place
+    FROM feedback
+    WHERE further
+),
+further AS (
+    SELECT
+        dt, brand,
+        count(*) AS posts,
+        concat_ws(' ',
+            max(CASE WHEN place = 1 AND plain THEN '[' || post_id || ']' END),
+            max(CASE WHEN place = 2 AND plain THEN '[' || post_id || ']' END),
+            max(CASE WHEN place = 3 AND plain THEN '[' || post_id || ']' END)
+        ) AS cited
+    FROM further_places
+    GROUP BY dt, brand
 ),
 feedback_posts AS (
     SELECT dt, brand, count(*) AS posts
@@ -252,6 +275,7 @@ SELECT
     f.high AS high_risk_count,
     f.safety AS patient_safety_count,
     r.posts AS high_risk_posts,
+    CASE WHEN f.day_covered THEN coalesce(h.posts, 0) ELSE h.posts END AS high_risk_by_model,
     c.rising_issue,
     c.falling_issue,
     coalesce(c.not_compared, c.rise || '; ' || c.fall) AS what_changed,
@@ -297,6 +321,7 @@ SELECT
                     || CASE WHEN t.plain THEN ', such as [' || t.post_id || ']).' ELSE ').' END
         END,
         CASE
+            WHEN f.high = 0 AND h.posts > 0 THEN 'None at high risk by the rules.'
             WHEN f.high = 0 AND f.mentions > 0 THEN 'None at high risk.'
             WHEN f.high > 0
                 THEN CASE WHEN f.day_covered THEN '' ELSE 'At least ' END || cast(f.high AS varchar(20)) || ' at high risk'
@@ -308,6 +333,11 @@ SELECT
                     || CASE WHEN r.cited <> '' THEN '; see ' || r.cited || '.' ELSE '.' END
         END,
         CASE
+            WHEN h.posts > 0
+                THEN 'A language model sees ' || cast(h.posts AS varchar(20)) || CASE WHEN f.high > 0 THEN ' more' ELSE '' END
+                    || ' among general feedback' || CASE WHEN h.cited <> '' THEN '; see ' || h.cited || '.' ELSE '.' END
+        END,
+        CASE
             WHEN f.day_covered AND c.not_compared IS NOT NULL THEN 'Too few covered days before to compare issues with.'
             WHEN f.day_covered THEN upper(substr(c.rise, 1, 1)) || substr(c.rise, 2) || c.rising_cited || '; ' || c.fall || '.'
         END
@@ -317,3 +347,4 @@ JOIN changed c ON c.dt = f.dt AND c.brand = f.brand
 LEFT JOIN issue i ON i.dt = f.dt AND i.brand = f.brand
 LEFT JOIN theme t ON t.dt = f.dt AND t.brand = f.brand
 LEFT JOIN risky r ON r.dt = f.dt AND r.brand = f.brand
+LEFT JOIN further h ON h.dt = f.dt AND h.brand = f.brand

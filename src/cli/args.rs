@@ -448,6 +448,9 @@ pub struct Label {
     /// Its risk level
     #[arg(long, value_parser = ["low", "medium", "high"])]
     pub risk: Option<String>,
+    /// Whose concern the risk is
+    #[arg(long, value_parser = ["patient_safety", "privacy", "legal", "financial", "retention"])]
+    pub risk_category: Option<String>,
     /// What it is about
     #[arg(long, value_name = "ID")]
     pub theme: Option<String>,

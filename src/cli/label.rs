@@ -44,7 +44,7 @@ fn label(global: &Global, project: &Project, args: &Label, word: &str) -> Exit {
     let clear = cleared(args, &set)?;
     if set.is_empty() && clear.is_empty() {
         return Err(CliError::Usage(
-            "say what is right: --issue-type, --sentiment, --risk, --theme, --action, --note; or take a label \
+            "say what is right: --issue-type, --sentiment, --risk, --risk-category, --theme, --action, --note; or take a label \
              back with --clear"
                 .into(),
         ));
@@ -66,7 +66,11 @@ fn label(global: &Global, project: &Project, args: &Label, word: &str) -> Exit {
     }
     let world = project.world(Some(&lake), state.as_ref(), false, false)?;
     let told = Told {
-        stale: stale(project, &world, &readers, post.day),
+        stale: {
+            let mut days = BTreeSet::from([post.day]);
+            days.extend(before.as_ref().map(|before| before.day));
+            days.into_iter().flat_map(|day| stale(project, &world, &readers, day)).collect()
+        },
         now: world.labels.posts.get(&post.id).cloned(),
         before,
         record,
@@ -91,8 +95,15 @@ fn wanted(project: &Project, args: &Label) -> Result<BTreeMap<LabelField, String
     if let Some(word) = &args.action {
         out.insert(LabelField::Action, one_of(word, "action", embedded.actions())?);
     }
-    for (field, word) in [(LabelField::Sentiment, &args.sentiment), (LabelField::Risk, &args.risk)] {
+    for (field, word) in [
+        (LabelField::Sentiment, &args.sentiment),
+        (LabelField::Risk, &args.risk),
+        (LabelField::RiskCategory, &args.risk_category),
+    ] {
         out.extend(word.clone().map(|word| (field, word)));
+    }
+    if args.risk.as_deref() == Some("low") && args.risk_category.is_some() {
+        return Err(CliError::Usage("a low risk is nobody's concern: leave out --risk-category".into()));
     }
     if let Some(note) = &args.note {
         out.insert(LabelField::Note, words("--note", note, NOTE)?);
@@ -220,8 +231,12 @@ fn find(
     let meant = Meant::of(word);
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     let mut near: BTreeSet<(usize, String)> = BTreeSet::new();
+    let mut elsewhere: Option<Found> = None;
     each_post(project, lake, world, table, &mut |row| {
         if day.is_some_and(|day| day != row.day) {
+            if meant.is(row) {
+                elsewhere = Some(Found { id: row.id.into(), day: row.day, title: None });
+            }
             return;
         }
         if meant.is(row) {
@@ -246,6 +261,13 @@ fn find(
         several => {
             return Err(CliError::Usage(format!("`{word}` may be {}; say which", several.join(" or "))));
         }
+    }
+    // A label of another day would stand above nothing, and take away those that stand.
+    if let (Some(post), Some(day)) = (elsewhere, day) {
+        return Err(CliError::Usage(format!(
+            "`{}` is of {}, not of {day}; leave out --day",
+            post.id, post.day
+        )));
     }
     // Not there (any more): what was labelled once can be labelled again, and taken back.
     if let Some((id, post)) = world.labels.posts.iter().find(|(id, _)| meant.ids.contains(*id)) {
@@ -521,7 +543,13 @@ fn list(global: &Global, project: &Project, word: Option<&str>) -> Exit {
         return Ok(0);
     }
     if posts.is_empty() {
-        terminal::out("Nobody has labelled a post; `rxpulse label --help` says how.\n");
+        match world.labels.posts.len() {
+            0 => terminal::out("Nobody has labelled a post; `rxpulse label --help` says how.\n"),
+            others => terminal::out(&format!(
+                "Nobody has labelled that post ({} labelled).\n",
+                text::plural(others as u64, "other post is").replace("posts is", "posts are")
+            )),
+        }
         return Ok(0);
     }
     let rows: Vec<Vec<String>> = posts
@@ -529,11 +557,12 @@ fn list(global: &Global, project: &Project, word: Option<&str>) -> Exit {
         .map(|(id, post)| {
             let mut row = vec![post.day.to_string(), sanitize::short(id, 40)];
             row.extend(LabelField::ALL.map(|f| sanitize::short(post.value(f).unwrap_or(""), 40)));
-            row.insert(7, sanitize::short(&post.by(|_| true), 24));
+            row.insert(8, sanitize::short(&post.by(|_| true), 24));
             row
         })
         .collect();
-    let header = ["day", "post", "issue type", "sentiment", "risk", "theme", "action", "by", "note"];
+    let header =
+        ["day", "post", "issue type", "sentiment", "risk", "category", "theme", "action", "by", "note"];
     let mut out = text::table(&header, rows, &[], Some(terminal::width()));
     out.push_str(&dim(&format!("{}\n", text::plural(posts.len() as u64, "post"))));
     terminal::out(&out);

@@ -6,7 +6,7 @@ use crate::event::RunState;
 use crate::exec::{self, RunOptions, Signals, Told, World};
 use crate::graph::{AssetGraph, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs};
 use crate::output::progress::{Progress, words};
-use crate::output::terminal::{self, Format, bold, dim, err, green, red, yellow};
+use crate::output::terminal::{Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
 use crate::project::Project;
 use crate::run_view::{RunView, capture_lane};
@@ -302,8 +302,10 @@ pub fn carry_out(
         .flat_map(|s| graph.iter().map(move |(_, a)| capture_lane(&a.key, &s.name)))
         .collect();
     order.extend(graph.iter().map(|(_, a)| a.key.to_string()));
-    let mode = if global.quiet { terminal::ProgressMode::None } else { global.progress };
-    let mut progress = Progress::new(mode, exec::targets(graph, plan).into_iter(), order);
+    let mut progress = Progress::new(global.progress, exec::targets(graph, plan).into_iter(), order);
+    if global.quiet {
+        progress = progress.only_errors();
+    }
     if !global.quiet {
         progress.line(&dim(&format!(
             "{} to do, {} fresh",

@@ -456,6 +456,10 @@ impl Maker<'_> {
         self.reads(asset, code);
         // Nothing it says is cached, and it keeps every model's risks from being too low.
         code.add_version("embedded", self.embedded);
+        if provider != Provider::Embedded && !self.draft.ai.fallback.contains(&Provider::Embedded) {
+            // Rows have no labels where nobody could be asked: with somebody to stand in they have.
+            code.add("stands_in", "nobody");
+        }
         if provider != Provider::Embedded {
             let facts = (self.hooks.prompt)(prompt.as_deref());
             if let Some(file) = &prompt {

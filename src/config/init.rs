@@ -15,6 +15,7 @@ pub fn init_files() -> Vec<(&'static str, &'static str)> {
         "assets/issue_trend_daily.sql",
         "assets/top_issue_posts.sql",
         "assets/executive_summary_daily.sql",
+        "assets/general_feedback_ai.prompt.md",
         "assets/issue_taxonomy.toml",
         "assets/risk.toml",
         "assets/themes.toml",

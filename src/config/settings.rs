@@ -346,7 +346,8 @@ pub(super) const PROVIDERS: [(&str, Provider); 3] = [
 pub(super) fn ai(root: &mut Fields<'_>) -> (AiConfig, Option<Spot>) {
     let mut ai = AiConfig {
         provider: Provider::Embedded,
-        fallback: Vec::new(),
+        // Whoever wants no labels but a language model's says so: fallback = [].
+        fallback: vec![Provider::Embedded],
         pack_size: 20,
         max_usd_per_run: None,
         max_usd_per_day: None,

@@ -15,14 +15,15 @@ use datafusion::arrow::compute::{cast, interleave};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 
-use super::embedded::{Embedded, RiskLevel};
+use super::embedded::{Embedded, RiskCategory, RiskLevel};
 use super::tables::EnrichError;
 
 /// Columns of `labels` and the columns of an enrich asset that they stand above.
-const FIELDS: [(&str, &str); 5] = [
+const FIELDS: [(&str, &str); 6] = [
     ("issue_type", "issue_type"),
     ("sentiment", "sentiment"),
     ("risk_level", "risk_level"),
+    ("risk_category", "risk_category"),
     ("theme_id", "theme_id"),
     ("action_id", "action_id"),
 ];
@@ -31,7 +32,8 @@ const FIELDS: [(&str, &str); 5] = [
 /// not have are passed over; `labelled_by` says who labelled what stands in the row.
 ///
 /// Beside the label itself: the sentiment's score is null where a person disagrees (nobody gave
-/// one), risk category and reasons are empty where a person sees no risk, a risk that a person
+/// one), risk category and reasons are empty where a person sees no risk, a risk that only a
+/// person sees in a post about safety is of patient safety, a risk that a person
 /// judged needs no review, and the titles of themes and actions are those of their ids.
 ///
 /// # Errors
@@ -76,6 +78,17 @@ pub fn overlay(
                 let none = only(&pick, &none);
                 out.put("risk_category", &|kind| new_null_array(kind, 1), &none)?;
                 out.put("risk_reasons", &|_| no_reasons(), &none)?;
+                if out.place("issue_type").is_some() && out.place("risk_category").is_some() {
+                    let (issues, known) = (out.text("issue_type")?, out.text("risk_category")?);
+                    let (issues, known) = (issues.as_string::<i32>(), known.as_string::<i32>());
+                    let safety = |row: usize, at: usize| {
+                        let about = issues.is_valid(row) && issues.value(row) == "SAFETY";
+                        about && known.is_null(row) && values.value(at) != RiskLevel::Low.as_str()
+                    };
+                    let safety = only(&pick, &safety);
+                    let category = RiskCategory::PatientSafety.as_str();
+                    out.put("risk_category", &|_| Arc::new(StringArray::from(vec![category])), &safety)?;
+                }
                 let judged = only(&pick, &|_, _| true);
                 out.put("needs_review", &|_| Arc::new(BooleanArray::from(vec![false])), &judged)?;
             }
@@ -197,13 +210,14 @@ mod tests {
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap()
     }
 
-    type Row<'a> = (&'a str, [Option<&'a str>; 5], &'a str);
+    /// Issue type, sentiment, risk level, risk category, theme and action.
+    type Row<'a> = (&'a str, [Option<&'a str>; 6], &'a str);
 
     fn labels(rows: &[Row<'_>]) -> RecordBatch {
         let field = |i: usize| -> ArrayRef {
             Arc::new(StringArray::from(rows.iter().map(|r| r.1[i]).collect::<Vec<_>>()))
         };
-        let names = ["issue_type", "sentiment", "risk_level", "theme_id", "action_id"];
+        let names = ["issue_type", "sentiment", "risk_level", "risk_category", "theme_id", "action_id"];
         let mut columns: Vec<(&str, ArrayRef)> =
             vec![("post_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.0))))];
         columns.extend(names.into_iter().enumerate().map(|(i, name)| (name, field(i))));
@@ -221,10 +235,10 @@ mod tests {
     fn a_row_without_a_label_comes_out_as_it_went_in() {
         let embedded = Embedded::new();
         let rows = feedback(&embedded, &silver()).unwrap();
-        let other = labels(&[("reddit:t3_z", [None, Some("negative"), None, None, None], "ann")]);
+        let other = labels(&[("reddit:t3_z", [None, Some("negative"), None, None, None, None], "ann")]);
         assert_eq!(overlay(&embedded, &rows, &other).unwrap(), rows);
         assert_eq!(overlay(&embedded, &rows, &labels(&[])).unwrap(), rows);
-        let one = labels(&[("reddit:t3_b", [None, Some("negative"), None, None, None], "ann")]);
+        let one = labels(&[("reddit:t3_b", [None, Some("negative"), None, None, None, None], "ann")]);
         let laid = overlay(&embedded, &rows, &one).unwrap();
         assert_eq!((laid.slice(0, 1), laid.slice(2, 1)), (rows.slice(0, 1), rows.slice(2, 1)));
     }
@@ -236,8 +250,8 @@ mod tests {
         assert_eq!(cell(&rows, "risk_level", 0).as_deref(), Some("high"));
         assert_eq!(cell(&rows, "needs_review", 0).as_deref(), Some("true"));
         let said = labels(&[
-            ("reddit:t3_a", [None, None, Some("low"), None, None], "ann"),
-            ("reddit:t3_c", [None, Some("negative"), Some("high"), Some("gone"), None], "ann, bob"),
+            ("reddit:t3_a", [None, None, Some("low"), None, None, None], "ann"),
+            ("reddit:t3_c", [None, Some("negative"), Some("high"), None, Some("gone"), None], "ann, bob"),
         ]);
         let laid = overlay(&embedded, &rows, &said).unwrap();
         insta::assert_snapshot!(
@@ -252,7 +266,7 @@ mod tests {
         let rows = feedback(&embedded, &silver()).unwrap();
         let (theme, title, _) = embedded.themes().last().unwrap();
         let (action, todo) = embedded.actions().last().unwrap();
-        let said = labels(&[("reddit:t3_c", [None, None, None, Some(theme), Some(action)], "ann")]);
+        let said = labels(&[("reddit:t3_c", [None, None, None, None, Some(theme), Some(action)], "ann")]);
         let laid = overlay(&embedded, &rows, &said).unwrap();
         assert_eq!(cell(&laid, "theme", 2).as_deref(), Some(title));
         assert_eq!(cell(&laid, "recommended_action", 2).as_deref(), Some(todo));
@@ -264,9 +278,9 @@ mod tests {
         let embedded = Embedded::new();
         let rows = signals(&embedded, &silver()).unwrap();
         let said = labels(&[
-            ("reddit:t3_a", [None, None, Some("high"), Some("no such column here"), None], "ann"),
-            ("reddit:t3_b", [None, Some("positive"), None, None, None], "bob"),
-            ("reddit:t3_c", [None, None, None, Some("no such column here"), None], "eve"),
+            ("reddit:t3_a", [None, None, Some("high"), None, Some("no such column here"), None], "ann"),
+            ("reddit:t3_b", [None, Some("positive"), None, None, None, None], "bob"),
+            ("reddit:t3_c", [None, None, None, None, Some("no such column here"), None], "eve"),
         ]);
         let laid = overlay(&embedded, &rows, &said).unwrap();
         let except = |batch: &RecordBatch| {
@@ -283,7 +297,7 @@ mod tests {
     fn the_issue_type_of_a_person_counts_before_silver_is_made_again() {
         let embedded = Embedded::new();
         let rows = signals(&embedded, &silver()).unwrap();
-        let said = labels(&[("reddit:t3_b", [Some("PRICING"), None, None, None, None], "bob")]);
+        let said = labels(&[("reddit:t3_b", [Some("PRICING"), None, None, None, None, None], "bob")]);
         let laid = overlay(&embedded, &rows, &said).unwrap();
         assert_eq!(cell(&laid, "issue_type", 1).as_deref(), Some("PRICING"));
         assert_eq!(cell(&laid, "labelled_by", 1).as_deref(), Some("bob"));

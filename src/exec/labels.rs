@@ -34,6 +34,8 @@ pub enum LabelField {
     Sentiment,
     /// Its risk level: `low`, `medium`, `high`.
     Risk,
+    /// Whose concern the risk is: `patient_safety`, `privacy`, `legal`, `financial`, `retention`.
+    RiskCategory,
     /// What it is about, an id of the themes.
     Theme,
     /// What to do about it, an id of the actions.
@@ -44,10 +46,11 @@ pub enum LabelField {
 
 impl LabelField {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [LabelField; 6] = [
+    pub const ALL: [LabelField; 7] = [
         LabelField::IssueType,
         LabelField::Sentiment,
         LabelField::Risk,
+        LabelField::RiskCategory,
         LabelField::Theme,
         LabelField::Action,
         LabelField::Note,
@@ -59,6 +62,7 @@ impl LabelField {
             LabelField::IssueType => "issue_type",
             LabelField::Sentiment => "sentiment",
             LabelField::Risk => "risk",
+            LabelField::RiskCategory => "risk_category",
             LabelField::Theme => "theme",
             LabelField::Action => "action",
             LabelField::Note => "note",
@@ -202,6 +206,7 @@ impl Labels {
             text(LabelField::IssueType),
             text(LabelField::Sentiment),
             text(LabelField::Risk),
+            text(LabelField::RiskCategory),
             text(LabelField::Theme),
             text(LabelField::Action),
             Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, post)| post.by(shown)))),

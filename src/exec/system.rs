@@ -78,6 +78,7 @@ pub fn schema(table: SystemTable) -> SchemaRef {
             text("issue_type"),
             text("sentiment"),
             text("risk_level"),
+            text("risk_category"),
             text("theme_id"),
             text("action_id"),
             text("labelled_by"),

@@ -25,9 +25,24 @@ pub struct Progress {
 }
 
 enum Mode {
-    Bars { multi: MultiProgress, bars: std::collections::BTreeMap<String, ProgressBar>, order: Vec<String> },
+    Bars {
+        multi: MultiProgress,
+        bars: std::collections::BTreeMap<String, ProgressBar>,
+        order: Vec<String>,
+    },
     Plain,
-    Silent,
+    /// No bars and no counts; what went wrong is said, and unless `quiet` what may be wrong.
+    Silent {
+        quiet: bool,
+    },
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    Error,
+    Warning,
+    Note,
 }
 
 impl Progress {
@@ -39,7 +54,7 @@ impl Progress {
             ProgressMode::Plain | ProgressMode::None => false,
         };
         let mode = match mode {
-            ProgressMode::None => Mode::Silent,
+            ProgressMode::None => Mode::Silent { quiet: false },
             _ if bars => Mode::Bars {
                 multi: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)),
                 bars: Default::default(),
@@ -55,6 +70,12 @@ impl Progress {
         Self { mode, view, started: now, last_line: now, told: 0, shown_failures: 0 }
     }
 
+    /// Says nothing but errors.
+    pub fn only_errors(mut self) -> Self {
+        self.mode = Mode::Silent { quiet: true };
+        self
+    }
+
     /// Takes one event in.
     pub fn event(&mut self, event: &Event) {
         self.view.apply(event);
@@ -63,23 +84,25 @@ impl Progress {
                 // The first failures at once, in full; the summary counts the rest.
                 if self.shown_failures < 10 {
                     let message = message.as_deref().unwrap_or("failed");
-                    self.line(&format!("{} {step}: {}", red("failed"), sanitize::block(message)));
+                    let line = format!("{} {step}: {}", red("failed"), sanitize::block(message));
+                    self.say(&line, Weight::Error);
                 }
                 self.shown_failures += 1;
             }
             Event::StepRetry { step, attempt, error, wait_ms } => {
                 let error = sanitize::line(error);
                 let wait = text::duration(*wait_ms);
-                self.line(&format!(
+                let line = format!(
                     "{} {step}: attempt {attempt} failed ({error}); again in {wait}",
                     yellow("retry")
-                ));
+                );
+                self.say(&line, Weight::Warning);
             }
             Event::Log { level, message, .. } if level == "warn" => {
-                self.line(&format!("{} {}", yellow("warning"), sanitize::block(message)));
+                self.say(&format!("{} {}", yellow("warning"), sanitize::block(message)), Weight::Warning);
             }
             Event::Log { level, message, .. } if level == "error" => {
-                self.line(&format!("{} {}", red("error"), sanitize::block(message)));
+                self.say(&format!("{} {}", red("error"), sanitize::block(message)), Weight::Error);
             }
             Event::Log { level, message, .. } if level == "info" => {
                 self.line(&format!("{} {}", dim("note"), sanitize::block(message)));
@@ -89,12 +112,20 @@ impl Progress {
         self.refresh();
     }
 
-    /// Says something above the bars.
+    /// Says something above the bars, where somebody looks at them.
     pub fn line(&mut self, line: &str) {
+        self.say(line, Weight::Note);
+    }
+
+    fn say(&mut self, line: &str, weight: Weight) {
         match &self.mode {
             Mode::Bars { multi, .. } => multi.suspend(|| err(&format!("{line}\n"))),
             Mode::Plain => err(&format!("{line}\n")),
-            Mode::Silent => {}
+            Mode::Silent { quiet } => {
+                if weight == Weight::Error || (weight == Weight::Warning && !*quiet) {
+                    err(&format!("{line}\n"));
+                }
+            }
         }
         self.last_line = Instant::now();
     }
@@ -135,7 +166,7 @@ impl Progress {
                     self.line(&line);
                 }
             }
-            Mode::Silent => {}
+            Mode::Silent { .. } => {}
         }
     }
 
