@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::event::RunState;
 use crate::exec::{self, RunOptions, Signals, Told, World};
-use crate::graph::{AssetGraph, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs};
+use crate::graph::{AssetGraph, Outcome, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs};
 use crate::output::progress::{Progress, words};
 use crate::output::terminal::{Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
@@ -204,7 +204,7 @@ pub fn launch(global: &Global, project: &Project, asked: &Asked) -> Exit {
     retain::tell_kept(global, project, &planned.plan, asked.force)?;
     let code = if planned.plan.is_empty() {
         planned.world.remember(&state, lake.id())?;
-        nothing_to_do(global, project, &planned.plan)?
+        nothing_to_do(global, project, &planned)?
     } else {
         execute(global, project, lake, &state, &mut planned, &asked.options, stage)?
     };
@@ -331,13 +331,15 @@ pub fn carry_out(
     Ok(Carried { report, view: progress.view, asset_checks })
 }
 
-fn nothing_to_do(global: &Global, project: &Project, plan: &Plan) -> Exit {
+fn nothing_to_do(global: &Global, project: &Project, planned: &Planned) -> Exit {
+    let Planned { world, plan } = planned;
     match global.format {
         Format::Human => {
             if !global.quiet {
                 let fresh = text::plural(plan.fresh as u64, "partition");
                 err(&format!("{} {fresh} fresh: 0 steps, no data was read\n", green("Nothing to do:")));
                 err(&super::batches::told(project)?);
+                err(&waiting(project, world));
             }
         }
         _ => common::print_json(
@@ -346,6 +348,31 @@ fn nothing_to_do(global: &Global, project: &Project, plan: &Plan) -> Exit {
         )?,
     }
     Ok(0)
+}
+
+/// Days that are fresh only because nobody can get further with them now, and why.
+fn waiting(project: &Project, world: &World) -> String {
+    let config = &project.config;
+    let mut out = String::new();
+    for (&asset, held) in &world.seen.held {
+        let days = |outcome: Outcome| {
+            let entries = world.ledger.of(asset).iter().flatten();
+            let n = entries.filter(|e| e.outcome == outcome && held.contains(&outcome)).count();
+            (n > 0).then(|| text::plural(n as u64, "day"))
+        };
+        let key = config.graph.key(asset);
+        if let Some(days) = days(Outcome::Budget) {
+            let line = format!("{key}: the budget of today is spent; {days} go on tomorrow (UTC)\n");
+            out.push_str(&dim(&line));
+        }
+        let asks = || exec::asks_network(config, asset);
+        if let (Some(days), Some(enrich)) = (days(Outcome::Unreached), asks()) {
+            let prompt = exec::ai_prompt(enrich, &project.embedded);
+            let why = exec::ai_chain(config, enrich, &prompt, None).missing.unwrap_or_default();
+            out.push_str(&format!("{} {key}: {days} wait for a language model; {why}\n", yellow("note:")));
+        }
+    }
+    out
 }
 
 /// What to look at next: the table that people read most, by name where it is declared, else the
