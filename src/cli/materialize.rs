@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::event::RunState;
 use crate::exec::{self, RunOptions, Signals, Told, World};
-use crate::graph::{AssetGraph, Outcome, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs};
+use crate::graph::{
+    AssetGraph, Outcome, PartitionSet, Plan, Request, closure_down, plan, with_system_inputs,
+};
 use crate::output::progress::{Progress, words};
 use crate::output::terminal::{Format, bold, dim, err, green, red, yellow};
 use crate::output::{sanitize, text};
