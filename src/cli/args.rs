@@ -493,7 +493,8 @@ fn label_field() -> impl clap::builder::TypedValueParser<Value = LabelField> {
 /// `forget`.
 #[derive(Args, Debug)]
 pub struct Forget {
-    /// Posts by platform and the site's id (reddit:t3_abc), or by the id alone where that is clear
+    /// Posts by platform and the site's id (reddit:t3_abc), or by the id alone where that is clear;
+    /// of Reddit also by permalink
     #[arg(value_name = "POST", required_unless_present = "author", conflicts_with = "author")]
     pub posts: Vec<String>,
     /// Everything by this author

@@ -21,7 +21,7 @@ use crate::state::State;
 
 use super::args::{Forget, Global};
 use super::common::{self, CliError, Exit};
-use super::forget_asked::{Asked, author_word};
+use super::forget_asked::{Asked, author_words};
 use super::forget_told::Told;
 use super::materialize::{Planned, Stage, carry_out};
 
@@ -29,7 +29,7 @@ use super::materialize::{Planned, Stage, carry_out};
 pub fn run(global: &Global, args: &Forget) -> Exit {
     common::is_json(global.format)?;
     let project = common::open(global)?;
-    let author = args.author.as_deref().map(|name| author_word(&project, name)).transpose()?;
+    let author = args.author.as_deref().map(|name| author_words(&project, name)).transpose()?;
     let lake = if args.dry_run { project.lake_if_any()? } else { Some(project.lake()?) };
     let Some(lake) = lake else {
         return Err(CliError::Failed(
@@ -81,8 +81,8 @@ fn forget(
             })
             .map(|(key, sighting)| (key, sighting.as_ref())),
         asked
-            .author
-            .as_ref()
+            .authors
+            .iter()
             .filter(|(platform, word)| {
                 !asked.posts.is_empty() || !exec::is_buried(graves, &graves.forgotten.author(platform, word))
             })
@@ -120,7 +120,8 @@ fn forget(
         world.remember(state, lake.id())?;
     } else {
         let count = asked.posts.len() as u64;
-        let what = if asked.author.is_some() { "an author".to_string() } else { text::plural(count, "post") };
+        let what =
+            if !asked.authors.is_empty() { "an author".to_string() } else { text::plural(count, "post") };
         let options = RunOptions {
             // The list of runs must not remember what was forgotten.
             command: format!("forget ({what})"),

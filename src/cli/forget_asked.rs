@@ -12,16 +12,57 @@ use crate::source::{Traces, same_name};
 
 use super::args::Forget;
 use super::common::CliError;
+use super::forget_reddit;
 
 /// How a platform and an id stand in one word.
 type Candidates = Vec<(Option<String>, String)>;
 
-/// The author as captures name them.
-pub(super) fn author_word(project: &Project, name: &str) -> Result<String, CliError> {
-    if name.is_empty() || name == "[deleted]" {
+/// A post as somebody named it.
+struct Word {
+    /// As it stands there.
+    exact: Candidates,
+    /// What it means at Reddit, where it may be of that site.
+    reddit: Option<forget_reddit::Meant>,
+    /// It says that it is of Reddit.
+    says_reddit: bool,
+}
+
+impl Word {
+    fn read(word: &str, given: Option<&str>) -> Self {
+        let rest = word.strip_prefix("reddit:");
+        let reddit = match given {
+            None | Some("reddit") => forget_reddit::post(rest.unwrap_or(word)),
+            Some(_) => None,
+        };
+        Self {
+            exact: candidates(word, given),
+            reddit,
+            says_reddit: given == Some("reddit") || (given.is_none() && rest.is_some()),
+        }
+    }
+
+    fn means(&self, platform: &str, id: &str) -> bool {
+        let as_it_is =
+            |(p, i): &(Option<String>, String)| i == id && p.as_deref().is_none_or(|p| p == platform);
+        self.exact.iter().any(as_it_is)
+            || platform == "reddit"
+                && self.reddit.as_ref().is_some_and(|meant| meant.names().iter().any(|name| name == id))
+    }
+}
+
+/// The forms in which captures may name an author, the likeliest first.
+pub(super) fn author_words(project: &Project, name: &str) -> Result<Vec<String>, CliError> {
+    let plain = forget_reddit::name(name);
+    if plain.is_empty() || plain == "[deleted]" {
         return Err(CliError::Usage(format!("`{name}` is nobody's name")));
     }
-    exec::author_word(&project.config, name).map_err(CliError::Usage)?.ok_or_else(|| {
+    let mut names = vec![plain.to_string()];
+    for other in [name.to_string(), plain.to_ascii_lowercase()] {
+        if !names.contains(&other) {
+            names.push(other);
+        }
+    }
+    exec::author_words(&project.config, &names).map_err(CliError::Usage)?.ok_or_else(|| {
         CliError::Usage(
             "authors are dropped before anything is written ([privacy] author = \"drop\"), so nobody's posts can be told \
              from others; name the posts instead: rxpulse forget PLATFORM:ID"
@@ -35,8 +76,8 @@ pub(super) fn author_word(project: &Project, name: &str) -> Result<String, CliEr
 pub(super) struct Asked {
     /// With `None`, bronze does not hold it.
     pub posts: BTreeMap<PostKey, Option<Sighting>>,
-    /// Platform and word.
-    pub author: Option<(String, String)>,
+    /// Platform and word, in every form of the name that may come; the site is the same in all.
+    pub authors: Vec<(String, String)>,
 }
 
 impl Asked {
@@ -44,21 +85,32 @@ impl Asked {
     pub fn read(
         project: &Project,
         args: &Forget,
-        author: Option<String>,
+        author: Option<Vec<String>>,
         lake: &Lake,
         graves: &Graves,
     ) -> Result<Self, CliError> {
         let platforms = exec::platforms(&project.config);
         let given = args.platform.as_deref();
-        if let Some(word) = author {
+        if let Some(words) = author {
+            let of = std::cell::RefCell::new(BTreeSet::<(String, String)>::new());
             let mut found = exec::look(lake, &|e| {
                 let platform = e.platform.as_str();
-                let same = |a: &str| same_name(platform, a) == same_name(platform, &word);
-                e.author.as_ref().is_some_and(|a| same(a.as_str()))
-                    && given.is_none_or(|p| p == e.platform.as_str())
+                if given.is_some_and(|p| p != platform) {
+                    return false;
+                }
+                let same =
+                    |a: &str| words.iter().find(|word| same_name(platform, a) == same_name(platform, word));
+                let word = e.author.as_ref().and_then(|a| same(a.as_str()));
+                word.is_some_and(|word| {
+                    of.borrow_mut().insert((platform.to_string(), word.clone()));
+                    true
+                })
             })?;
+            let mut authors = of.into_inner();
             let on: BTreeSet<String> = found.keys().map(|(platform, _)| platform.clone()).collect();
-            let buried = |p: &&String| exec::is_buried(graves, &graves.forgotten.author(p, &word));
+            let buried = |p: &&String| {
+                words.iter().any(|word| exec::is_buried(graves, &graves.forgotten.author(p, word)))
+            };
             let platform = match (given, on.len()) {
                 (Some(platform), _) => declared(platform, &platforms, !on.is_empty())?,
                 (None, 1) => on.into_iter().next().unwrap_or_default(),
@@ -72,6 +124,12 @@ impl Asked {
                     return Err(which_platform("there are posts under that name on several sites", &on));
                 }
             };
+            if authors.is_empty() {
+                // Whichever form comes later.
+                let forms =
+                    words.iter().map(|word| (platform.clone(), same_name(&platform, word).into_owned()));
+                authors.extend(forms);
+            }
             // Other captures of these posts may not name the author.
             if !found.is_empty() {
                 found = exec::look(lake, &|e| {
@@ -80,24 +138,22 @@ impl Asked {
             }
             let mut posts = found.into_iter().map(|(key, sighting)| (key, Some(sighting))).collect();
             exec::look_for_comments(lake, &mut posts)?;
-            return Ok(Self { posts, author: Some((platform, word)) });
+            return Ok(Self { posts, authors: authors.into_iter().collect() });
         }
-        let wanted: Vec<(&String, Candidates)> =
-            args.posts.iter().map(|word| (word, candidates(word, given))).collect();
+        let wanted: Vec<(&String, Word)> =
+            args.posts.iter().map(|word| (word, Word::read(word, given))).collect();
         let found = exec::look(lake, &|e| {
-            wanted.iter().flat_map(|(_, c)| c).any(|(platform, id)| {
-                e.native_id.as_str() == id && platform.as_ref().is_none_or(|p| p == e.platform.as_str())
-            })
+            wanted.iter().any(|(_, word)| word.means(e.platform.as_str(), e.native_id.as_str()))
         })?;
         let mut posts = BTreeMap::new();
-        for (word, candidates) in &wanted {
+        for (word, meant) in &wanted {
             let buried = |key: &PostKey| exec::is_buried(graves, &graves.forgotten.post(&key.0, &key.1));
-            let key = identity(word, candidates, found.keys(), &platforms, &buried)?;
+            let key = identity(word, meant, found.keys(), &platforms, &buried)?;
             let sighting = found.get(&key).cloned();
             posts.insert(key, sighting);
         }
         exec::look_for_comments(lake, &mut posts)?;
-        Ok(Self { posts, author: None })
+        Ok(Self { posts, authors: Vec::new() })
     }
 
     /// The words by which it is recognized elsewhere.
@@ -107,14 +163,14 @@ impl Asked {
             out.post(platform, id);
             sighting.iter().flat_map(|s| &s.texts).for_each(|text| out.text(text));
         }
-        self.author.iter().for_each(|(_, word)| out.author(word));
+        self.authors.iter().for_each(|(_, word)| out.author(word));
         out
     }
 
     /// The hashes by which it is known once it is buried.
     pub fn prints(&self, graves: &Graves) -> BTreeSet<String> {
         let posts = self.posts.keys().map(|(platform, id)| graves.forgotten.post(platform, id));
-        let author = self.author.iter().map(|(platform, word)| graves.forgotten.author(platform, word));
+        let author = self.authors.iter().map(|(platform, word)| graves.forgotten.author(platform, word));
         posts.chain(author).collect()
     }
 
@@ -171,15 +227,12 @@ fn candidates(word: &str, given: Option<&str>) -> Candidates {
 /// The post that a word means: the one that was found, else the one that it names.
 fn identity<'k>(
     word: &str,
-    candidates: &Candidates,
+    meant: &Word,
     found: impl Iterator<Item = &'k PostKey>,
     platforms: &BTreeSet<String>,
     buried: &dyn Fn(&PostKey) -> bool,
 ) -> Result<PostKey, CliError> {
-    let means = |key: &&PostKey| {
-        candidates.iter().any(|(p, id)| *id == key.1 && p.as_ref().is_none_or(|p| *p == key.0))
-    };
-    let matches: Vec<&PostKey> = found.filter(means).collect();
+    let matches: Vec<&PostKey> = found.filter(|key| meant.means(&key.0, &key.1)).collect();
     match matches.as_slice() {
         [one] => return Ok((*one).clone()),
         [] => {}
@@ -189,18 +242,36 @@ fn identity<'k>(
         }
     }
     // Not in bronze (any more).
-    for (platform, id) in candidates {
+    let reddit = || platforms.get("reddit").filter(|_| meant.says_reddit || meant.exact[0].0.is_none());
+    let at_reddit = meant.reddit.iter().flat_map(forget_reddit::Meant::names);
+    let named = at_reddit.map(|id| (Some("reddit".to_string()), id)).collect::<Candidates>();
+    for (platform, id) in meant.exact.iter().chain(&named) {
         let known = platforms.iter().filter(|p| platform.as_ref().is_none_or(|q| q == *p));
         if let Some(key) = known.map(|p| (p.clone(), id.clone())).find(buried) {
             return Ok(key);
         }
     }
-    if let Some((Some(platform), id)) = candidates.last() {
+    if let (Some(forget_reddit::Meant::Named(id)), Some(platform)) = (&meant.reddit, reddit()) {
+        return Ok((platform.clone(), id.clone()));
+    }
+    let of_another = |(p, _): &(Option<String>, String)| p.as_deref().is_some_and(|p| p != "reddit");
+    let of_another = !word.contains("://") && meant.exact.last().is_some_and(of_another);
+    if let Some(platform) = reddit()
+        && (meant.says_reddit || platforms.len() == 1)
+        && !of_another
+    {
+        // Buried as it stands here, it would keep nothing from coming.
+        let why = match meant.reddit {
+            Some(_) => "was not captured, and may be a post's id or a comment's",
+            None => "is no post of Reddit's",
+        };
+        let word = word.strip_prefix(&format!("{platform}:")).unwrap_or(word);
+        return Err(CliError::Usage(format!("`{word}` {why}; say {}", forget_reddit::FORMS)));
+    }
+    if let Some((Some(platform), id)) = meant.exact.last() {
         return Ok((declared(platform, platforms, false)?, id.clone()));
     }
-    let reddit = ["t1_", "t3_"].iter().any(|kind| word.starts_with(kind)) && platforms.contains("reddit");
     match only(platforms) {
-        _ if reddit => Ok(("reddit".into(), word.into())),
         Some(platform) => Ok((platform, word.into())),
         None => Err(CliError::Usage(format!(
             "`{word}` was not captured; to keep it from coming, say of which site it is: PLATFORM:{word}, one of {}",
@@ -225,7 +296,7 @@ mod tests {
     ) -> Result<PostKey, String> {
         let platforms: BTreeSet<String> = platforms.iter().map(|p| (*p).to_string()).collect();
         let buried = |key: &PostKey| key.1 == "old";
-        match identity(word, &candidates(word, given), found.iter(), &platforms, &buried) {
+        match identity(word, &Word::read(word, given), found.iter(), &platforms, &buried) {
             Ok(key) => Ok(key),
             Err(CliError::Usage(message)) => Err(message),
             Err(_) => Err("another error".into()),
@@ -253,6 +324,46 @@ mod tests {
             assert_eq!(meant(word, given, &found, &all), Ok(post), "{word}");
         }
         assert_eq!(meant("9", None, &[], &["shop"]), Ok(key("shop", "9")));
+    }
+
+    #[test]
+    fn posts_of_reddit_are_known_however_they_are_written() {
+        let found = [key("reddit", "t3_abc1"), key("reddit", "t1_def2"), key("feed", "zzz")];
+        for platforms in [&["reddit"][..], &["reddit", "feed"]] {
+            for (word, given, id) in [
+                ("T3_ABC1", None, "t3_abc1"),
+                ("abc1", None, "t3_abc1"),
+                ("reddit:ABC1", None, "t3_abc1"),
+                ("def2", Some("reddit"), "t1_def2"),
+                ("https://www.reddit.com/r/x/comments/abc1/late/", None, "t3_abc1"),
+                ("https://www.reddit.com/r/x/comments/abc1/late/def2/", None, "t1_def2"),
+                ("reddit:https://redd.it/abc1", None, "t3_abc1"),
+                // Not in bronze, and told apart all the same.
+                ("T1_NEW1", None, "t1_new1"),
+                ("https://redd.it/new1", None, "t3_new1"),
+                ("reddit:/r/x/comments/abc1/late/new1/", None, "t1_new1"),
+                ("https://redd.it/old", None, "t3_old"),
+            ] {
+                assert_eq!(meant(word, given, &found, platforms), Ok(key("reddit", id)), "{word}");
+            }
+            for (word, given) in [
+                ("reddit:new1", None),
+                ("new1", Some("reddit")),
+                ("reddit:https://www.reddit.com/r/x/s/AbCd", None),
+                ("reddit:no id", None),
+            ] {
+                let refused = meant(word, given, &found, platforms).unwrap_err();
+                assert!(refused.ends_with(forget_reddit::FORMS), "{word}: {refused}");
+            }
+        }
+        assert!(meant("new1", None, &found, &["reddit"]).unwrap_err().contains("a post's id or a comment's"));
+        assert!(meant("new1", None, &found, &["reddit", "feed"]).unwrap_err().contains("PLATFORM:new1"));
+        let both = [key("reddit", "t3_abc1"), key("reddit", "t1_abc1")];
+        let refused = meant("ABC1", None, &both, &["reddit"]).unwrap_err();
+        assert_eq!(refused, "`ABC1` may be reddit:t3_abc1 or reddit:t1_abc1; say which");
+        // Of other sites, words mean what they say.
+        assert_eq!(meant("T3_X", Some("shop"), &[], &["reddit", "shop"]), Ok(key("shop", "T3_X")));
+        assert_eq!(meant("zzz", None, &found, &["reddit", "feed"]), Ok(key("feed", "zzz")));
     }
 
     #[test]

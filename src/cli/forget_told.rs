@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::AuthorPolicy;
 use crate::exec::{Erased, PostKey, Sighting};
 use crate::graph::Day;
 use crate::lake::Purged;
@@ -56,11 +57,21 @@ impl Told {
             asked.posts.values().flatten().flat_map(|s| s.places.keys().map(|(_, day)| *day)).collect();
         let mut files = asked.locators();
         files.retain(|locator| project.root.join(locator).is_file());
+        let mut notes = BTreeSet::new();
+        if !asked.authors.is_empty() && asked.posts.is_empty() {
+            let how = match project.config.privacy.author {
+                AuthorPolicy::Hash { .. } => {
+                    "; names are hashed as their site writes them, in its capitals and small letters"
+                }
+                _ => "",
+            };
+            notes.insert(format!("nobody of that name was captured{how}"));
+        }
         Self {
             dry_run: args.dry_run,
             posts: asked.posts.clone(),
             author: args.author.clone(),
-            platform: asked.author.as_ref().map(|(platform, _)| platform.clone()),
+            platform: asked.authors.first().map(|(platform, _)| platform.clone()),
             files,
             days,
             run: None,
@@ -72,7 +83,7 @@ impl Told {
             purged: Purged::default(),
             dropped: BTreeSet::new(),
             left: Vec::new(),
-            notes: BTreeSet::new(),
+            notes,
             code: 0,
         }
     }

@@ -16,6 +16,7 @@ mod explain;
 mod files;
 mod forget;
 mod forget_asked;
+mod forget_reddit;
 mod forget_told;
 mod init;
 mod label;

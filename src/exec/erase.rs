@@ -19,7 +19,7 @@ use crate::envelope::Envelope;
 use crate::graph::{AssetIdx, AssetKind, AssetPartition, Day, PartitionKey, PartitionSet};
 use crate::lake::{Commit, Content, Lake, LakeError, ManifestDraft, NewObject, Purged};
 use crate::source::{
-    Forgotten, Quarantined, Remains, Rewritten, Tombstone, Traces, read_object, rewrite, thread_of,
+    Forgotten, Quarantined, Remains, Rewritten, Tombstone, Traces, names_of, read_object, rewrite,
 };
 
 /// A post by its identity: platform and native id.
@@ -34,7 +34,7 @@ pub struct Sighting {
     pub locators: BTreeSet<String>,
     /// Titles, texts and addresses, for recognizing it elsewhere.
     pub texts: BTreeSet<String>,
-    /// Days of comments on it, which name it.
+    /// Days of comments, answers and crossposts, which name it.
     pub comments: BTreeSet<Day>,
 }
 
@@ -69,7 +69,7 @@ pub fn look(
     Ok(found)
 }
 
-/// Looks for comments on posts, and notes their days.
+/// Looks for comments on posts, answers to them and crossposts of them, and notes their days.
 ///
 /// # Errors
 /// When an object cannot be read.
@@ -79,15 +79,20 @@ pub fn look_for_comments(
 ) -> Result<(), LakeError> {
     let asked: BTreeSet<PostKey> = posts.keys().cloned().collect();
     let comments = std::cell::RefCell::new(BTreeMap::<PostKey, BTreeSet<Day>>::new());
-    let thread = |e: &Envelope<'_>| Some((e.platform.as_str().to_string(), thread_of(e)?));
     let found = look(lake, &|e| {
-        let key = thread(e).filter(|key| asked.contains(key));
-        if let Some(key) = &key {
-            comments.borrow_mut().entry(key.clone()).or_default();
+        let platform = e.platform.as_str();
+        let named: Vec<PostKey> = names_of(e)
+            .into_iter()
+            .map(|id| (platform.to_string(), id))
+            .filter(|key| asked.contains(key))
+            .collect();
+        let any = !named.is_empty();
+        for key in named {
+            comments.borrow_mut().entry(key).or_default();
         }
-        key.is_some()
+        any
     })?;
-    // Which days these comments are of; a comment's own key says nothing of its thread.
+    // Which days these comments are of; a comment's own key says nothing of what it names.
     let days: BTreeSet<Day> = found.values().flat_map(|s| s.places.keys().map(|(_, day)| *day)).collect();
     for key in comments.into_inner().into_keys() {
         if let Some(sighting) = posts.get_mut(&key) {
@@ -135,11 +140,11 @@ pub fn is_buried(graves: &Graves, print: &str) -> bool {
 }
 
 /// The tombstones of a request: for each post one a day that holds it (or one for any day), for
-/// an author one, that holds for any day.
+/// each form of an author's name one, that holds for any day.
 pub fn asked_for<'a>(
     forgotten: &Forgotten,
     posts: impl IntoIterator<Item = (&'a PostKey, Option<&'a Sighting>)>,
-    author: Option<(&str, &str)>,
+    authors: impl IntoIterator<Item = (&'a str, &'a str)>,
     now_ms: i64,
 ) -> Vec<Tombstone> {
     let entry = |print: String, platform: &str, day: Option<Day>| Tombstone {
@@ -153,7 +158,9 @@ pub fn asked_for<'a>(
         thread: false,
     };
     let mut out = Vec::new();
-    out.extend(author.map(|(platform, name)| entry(forgotten.author(platform, name), platform, None)));
+    for (platform, name) in authors {
+        out.push(entry(forgotten.author(platform, name), platform, None));
+    }
     for ((platform, native_id), sighting) in posts {
         let print = forgotten.post(platform, native_id);
         let days: BTreeSet<Day> = sighting
@@ -430,14 +437,15 @@ pub fn purge(
     Ok(out)
 }
 
-/// What authors are called in captures; `None` where nobody is named.
+/// What authors of these names are called in captures, in the same order; `None` where nobody is
+/// named.
 ///
 /// # Errors
 /// When names are hashed with a key that is not there.
-pub fn author_word(config: &Config, name: &str) -> Result<Option<String>, String> {
+pub fn author_words(config: &Config, names: &[String]) -> Result<Option<Vec<String>>, String> {
     let context = super::sources::context(config, 0, None)?;
     let redactor = crate::source::Redactor::new(&context.privacy);
-    Ok(redactor.replace(name).map(std::borrow::Cow::into_owned))
+    Ok(names.iter().map(|name| redactor.replace(name).map(std::borrow::Cow::into_owned)).collect())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};
 pub use asset_checks::{AssetCheck, asset_checks, partition_checks};
 pub use capture::{MISSING_DAYS, OBSERVATIONS, Observation, QUARANTINE, newest, sum_counts};
 pub use erase::{
-    Erased, PostKey, Sighting, Strays, all_graves, asked_for, author_word, bronze_set, days_of,
+    Erased, PostKey, Sighting, Strays, all_graves, asked_for, author_words, bronze_set, days_of,
     erase_records, is_buried, look, look_for_comments, platforms, purge, strays,
 };
 pub use evals::{

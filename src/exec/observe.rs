@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::config::{Config, SourceConfig, SourceKind};
 use crate::graph::{AssetGraph, AssetIdx, CaptureReason, Day, DayRange, Window};
-use crate::source::{CaptureContext, Covered, FilesDef, Reach, Stream};
+use crate::source::{CaptureContext, FileReach, FilesDef, Reach, Stream};
 
 use super::capture::MISSING_DAYS;
 use super::network;
@@ -192,7 +192,7 @@ impl World {
             let settled_ms = end.saturating_add(source.settle_ms);
             let reason = match stream {
                 _ if sight.force_captures => CaptureReason::Forced,
-                None if matches!(dumped, Some(Covered::Days(days)) if days.contains(day)) => continue,
+                None if dumped.is_some_and(|d| d.reach(day) == FileReach::Whole) => continue,
                 None => CaptureReason::New,
                 Some(_) if missing => CaptureReason::MissingDays { days: 1 },
                 Some(s) if s.reach == Some(Reach::Complete) => {
@@ -294,10 +294,12 @@ impl World {
     /// How much of a day one source has.
     fn reach(&self, look: &Look<'_>, day: Day, exists: bool) -> (Reach, Option<String>) {
         let partial = |why: &str| (Reach::Partial, Some(why.to_string()));
-        let files = || match self.reached.get(&look.source.name) {
-            Some(Covered::Days(range)) if range.contains(day) => (Reach::Complete, None),
-            Some(Covered::Days(_)) => partial("no file reaches this day"),
-            _ => partial("no file was read"),
+        let reached = self.reached.get(&look.source.name);
+        let files = || match reached.map_or(FileReach::Nothing, |covered| covered.reach(day)) {
+            FileReach::Whole => (Reach::Complete, None),
+            FileReach::Cut => partial("a file ends early on this day"),
+            FileReach::Beyond => partial("no file reaches this day"),
+            FileReach::Nothing => partial("no file was read"),
         };
         match &look.source.kind {
             SourceKind::Sample(_) if exists => (Reach::Complete, None),

@@ -130,6 +130,7 @@ pub fn files_def(source: &SourceConfig) -> Result<FilesDef, String> {
         required: source.required,
         max_record_bytes: usize::try_from(files.max_record_bytes).unwrap_or(usize::MAX),
         only_channels: BTreeSet::new(),
+        by_file: false,
     })
 }
 
@@ -145,6 +146,7 @@ pub fn dumps_def(source: &SourceConfig) -> Result<FilesDef, String> {
         glob: archive.dumps.iter().map(|g| g.value.clone()).collect(),
         required: source.required,
         only_channels: archive.subreddits.iter().map(|s| s.to_ascii_lowercase()).collect(),
+        by_file: true,
         ..FilesDef::new(&source.name, "", FileFormat::Reddit)
     })
 }

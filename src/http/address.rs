@@ -163,6 +163,7 @@ fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
         [0, ..] => "an address of \"this network\" (0.0.0.0/8)",
         [127, ..] => "this machine (127.0.0.0/8)",
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => "an address of a private network",
+        [168, 63, 129, 16] => "where Azure gives its machines their settings (168.63.129.16)",
         [169, 254, ..] => "a link-local address, where clouds keep credentials (169.254.0.0/16)",
         [100, 64..=127, ..] => "an address shared by a provider's customers (100.64.0.0/10)",
         [192, 0, 0, _] => "reserved for protocols (192.0.0.0/24)",

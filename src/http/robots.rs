@@ -10,7 +10,7 @@ use std::time::Duration;
 use texting_robots::Robot;
 use url::Url;
 
-use super::{Client, Request};
+use super::{Client, ErrorKind, Request};
 
 /// The name that rules of robots.txt can speak to.
 const AGENT: &str = "rxpulse";
@@ -39,6 +39,11 @@ pub enum RobotsVerdict {
         /// Why, in words for a person.
         why: String,
     },
+    /// Nobody knows, because robots.txt could not be had: not now, and to be asked again.
+    Unknown {
+        /// Why, in words for a person.
+        why: String,
+    },
 }
 
 /// The rules of one origin.
@@ -48,6 +53,8 @@ enum Rules {
     File(Box<Robot>),
     /// Nothing is allowed.
     Closed(String),
+    /// Nothing is allowed now: the file was not to be had.
+    Missed(String),
 }
 
 /// By origin: until when they are believed, and the rules.
@@ -81,7 +88,11 @@ impl Robots {
             Some(rules) => rules,
             None => {
                 let rules = Arc::new(fetch(client, url).await);
-                let keep = if matches!(*rules, Rules::Closed(_)) { KEEP_FAILURE_MS } else { KEEP_MS };
+                let keep = if matches!(*rules, Rules::Closed(_) | Rules::Missed(_)) {
+                    KEEP_FAILURE_MS
+                } else {
+                    KEEP_MS
+                };
                 self.lock().insert(origin, (now + keep, rules.clone()));
                 rules
             }
@@ -89,12 +100,17 @@ impl Robots {
         match &*rules {
             Rules::Open => RobotsVerdict::Allowed { delay: None },
             Rules::Closed(why) => RobotsVerdict::Disallowed { why: why.clone() },
-            Rules::File(robot) if robot.allowed(url.as_str()) => RobotsVerdict::Allowed {
-                delay: robot
-                    .delay
-                    .filter(|delay| delay.is_finite() && *delay > 0.0)
-                    .map(|delay| Duration::from_secs_f32(delay.min(LONGEST_DELAY_S))),
-            },
+            Rules::Missed(why) => RobotsVerdict::Unknown { why: why.clone() },
+            Rules::File(robot)
+                if robot.allowed(&plain(&url[url::Position::BeforePath..url::Position::AfterQuery])) =>
+            {
+                RobotsVerdict::Allowed {
+                    delay: robot
+                        .delay
+                        .filter(|delay| delay.is_finite() && *delay > 0.0)
+                        .map(|delay| Duration::from_secs_f32(delay.min(LONGEST_DELAY_S))),
+                }
+            }
             Rules::File(_) => RobotsVerdict::Disallowed {
                 why: format!(
                     "robots.txt of {} disallows {} for {AGENT}",
@@ -127,12 +143,14 @@ async fn fetch(client: &Client, url: &Url) -> Rules {
                 }
             }
             400..=499 => Rules::Open,
-            status => Rules::Closed(format!(
+            status => Rules::Missed(format!(
                 "robots.txt of {host} answered {status}, so nothing may be fetched there"
             )),
         },
         Err(e) => {
-            Rules::Closed(format!("robots.txt of {host} cannot be had, so nothing may be fetched there: {e}"))
+            let why = format!("robots.txt of {host} cannot be had, so nothing may be fetched there: {e}");
+            // An address that is not permitted stays so.
+            if matches!(e.kind(), ErrorKind::Address) { Rules::Closed(why) } else { Rules::Missed(why) }
         }
     }
 }
@@ -146,11 +164,150 @@ fn read(body: &[u8]) -> Result<Robot, String> {
     if patterns.count() > MOST_PATTERNS {
         return Err(format!("it has more than {MOST_PATTERNS} patterns"));
     }
-    Robot::new(AGENT, body).map_err(|e| e.to_string())
+    Robot::new(AGENT, &tidied(body)).map_err(|e| e.to_string())
+}
+
+/// The file as the reader of rules takes it rightly: agents without a version (`rxpulse/1.0`),
+/// paths in one spelling, and in place of a rule that forbids nothing one that says nothing, since
+/// the reader would let it win over `Disallow: /`. The line stays, because it ends a list of agents.
+fn tidied(body: &[u8]) -> Vec<u8> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    for line in body.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        let text = String::from_utf8_lossy(line);
+        match statement(&text) {
+            Some((Statement::Agent, value)) => {
+                let word = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-');
+                let end = value.find(|c| !word(c)).unwrap_or(value.len());
+                let agent = if value.starts_with('*') { "*" } else { &value[..end] };
+                out.extend_from_slice(format!("User-agent: {agent}").as_bytes());
+            }
+            Some((Statement::Disallow, "")) => out.extend_from_slice(b"Allow: /robots.txt"),
+            Some((Statement::Disallow, path)) => {
+                out.extend_from_slice(format!("Disallow: {}", plain(path)).as_bytes());
+            }
+            Some((Statement::Allow, path)) => {
+                out.extend_from_slice(format!("Allow: {}", plain(path)).as_bytes());
+            }
+            None => out.extend_from_slice(line),
+        }
+        out.push(b'\n');
+    }
+    out
+}
+
+#[derive(Clone, Copy)]
+enum Statement {
+    Agent,
+    Allow,
+    Disallow,
+}
+
+/// What a line says, in every spelling that the reader knows: `name: value` or `name value`.
+fn statement(line: &str) -> Option<(Statement, &str)> {
+    const NAMES: [(&str, Statement); 10] = [
+        ("user-agent", Statement::Agent),
+        ("user agent", Statement::Agent),
+        ("useragent", Statement::Agent),
+        ("allow", Statement::Allow),
+        ("disallow", Statement::Disallow),
+        ("dissallow", Statement::Disallow),
+        ("dissalow", Statement::Disallow),
+        ("disalow", Statement::Disallow),
+        ("diasllow", Statement::Disallow),
+        ("disallaw", Statement::Disallow),
+    ];
+    let line = line.trim_start();
+    NAMES.iter().find_map(|(name, statement)| {
+        let head = line.get(..name.len())?;
+        let rest = head.eq_ignore_ascii_case(name).then(|| &line[name.len()..])?;
+        let spaced = rest.trim_start_matches([' ', '\t']);
+        let value = match spaced.strip_prefix(':') {
+            Some(value) => value,
+            None if spaced.len() < rest.len() => spaced,
+            None => return None,
+        };
+        let value = value.split_once('#').map_or(value, |(value, _)| value);
+        Some((*statement, value.trim()))
+    })
+}
+
+/// A path in one spelling: `%7E` is `~` and `%2f` is `%2F`, as RFC 3986 has it.
+fn plain(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let digits = rest.get(at + 1..at + 3).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) else {
+            out.push('%');
+            rest = &rest[at + 1..];
+            continue;
+        };
+        match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~') => out.push(c),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        rest = &rest[at + 3..];
+    }
+    out.push_str(rest);
+    out
 }
 
 impl std::fmt::Debug for Robots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Robots").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(file: &str, path: &str) -> bool {
+        let robot = read(file.as_bytes()).unwrap_or_else(|why| panic!("{why}"));
+        robot.allowed(&plain(path))
+    }
+
+    #[test]
+    fn a_version_behind_the_name_is_not_part_of_it() {
+        for agent in ["rxpulse", "RxPulse/1.0", "rxpulse/0.1 (+https://e.test)", "rxpulse # us"] {
+            let file = format!("User-agent: *\nDisallow:\n\nUser-agent: {agent}\nDisallow: /private\n");
+            assert!(!allows(&file, "/private/x") && allows(&file, "/open"), "{agent}");
+        }
+        let other = "User-agent: rxpulses\nDisallow: /\n\nUser-agent: *\nDisallow: /x\n";
+        assert!(allows(other, "/open") && !allows(other, "/x"));
+        let bom = "\u{feff}User-agent: *\nDisallow: /x\n";
+        assert!(!allows(bom, "/x"));
+    }
+
+    #[test]
+    fn a_rule_that_forbids_nothing_frees_nothing() {
+        for empty in ["Disallow:", "Disallow: ", "disallow : # nothing", "Dissallow:"] {
+            for file in [
+                format!("User-agent: *\n{empty}\nDisallow: /\n"),
+                format!("User-agent: *\nDisallow: /\n{empty}\n"),
+            ] {
+                assert!(!allows(&file, "/x"), "{file}");
+            }
+            assert!(allows(&format!("User-agent: *\n{empty}\n"), "/x"));
+            // The line still ends its group.
+            let groups = format!("User-agent: rxpulse\n{empty}\nUser-agent: *\nDisallow: /\n");
+            assert!(allows(&groups, "/x"), "{groups}");
+        }
+    }
+
+    #[test]
+    fn paths_are_the_same_however_they_are_spelt() {
+        for (rule, path) in [
+            ("/%7Ejoe", "/~joe/a"),
+            ("/~joe", "/%7ejoe/a"),
+            ("/a%2fb", "/a%2Fb"),
+            ("/100%", "/100%"),
+            ("/%é", "/%%C3%A9"),
+        ] {
+            assert!(!allows(&format!("User-agent: *\nDisallow: {rule}\n"), path), "{rule} {path}");
+        }
+        assert!(allows("User-agent: *\nDisallow: /a%2fb\n", "/a/b"), "a slash in a name is no slash");
     }
 }

@@ -585,7 +585,14 @@ async fn robots_that_cannot_be_read_close_the_door_and_missing_ones_open_it() {
         let url = server.url("/page").parse().unwrap();
         match robots.check(&url).await {
             RobotsVerdict::Allowed { delay } => assert!(open && delay.is_none(), "{words}"),
-            RobotsVerdict::Disallowed { why } => assert!(!open && why.contains(words), "{why}"),
+            RobotsVerdict::Disallowed { why } => {
+                assert!(!open && why.contains(words), "{why}");
+                assert!(words.starts_with("disallows") || words == "1000 patterns", "{why}");
+            }
+            RobotsVerdict::Unknown { why } => {
+                assert!(!open && why.contains(words), "{why}");
+                assert!(!words.starts_with("disallows") && words != "1000 patterns", "{why}");
+            }
         }
         // A failure is not asked for again and again, but sooner than a day later.
         let before = server.requests().len();

@@ -165,9 +165,22 @@ impl<'a> Loose<'a> {
         }
     }
 
-    /// A whole number or nothing; numbers written as text or with a fraction of 0 count.
+    /// Whether it says "no number", as tools do that know no empty cell among numbers.
+    pub(super) fn is_nan(&self) -> bool {
+        match self {
+            Loose::Float(f) => f.is_nan(),
+            Loose::Text(text) => text.trim().eq_ignore_ascii_case("nan"),
+            _ => false,
+        }
+    }
+
+    /// A whole number or nothing; numbers written as text or with a fraction of 0 count, and what
+    /// is no number (`NaN`) is nothing.
     pub(super) fn integer(&self, field: &str) -> Result<Option<i64>, Reject> {
         let wrong = || Reject::mistyped(field, self);
+        if self.is_nan() {
+            return Ok(None);
+        }
         let number = match self {
             Loose::Null => return Ok(None),
             Loose::Int(n) => *n,
@@ -291,7 +304,10 @@ mod tests {
         assert_eq!(loose("12").integer("score"), Ok(Some(12)));
         assert_eq!(loose("-3.0").integer("score"), Ok(Some(-3)));
         assert_eq!(loose("\"7\"").integer("score"), Ok(Some(7)));
-        assert_eq!(loose("null").integer("score"), Ok(None));
+        for json in ["null", "\"\"", "\"NaN\"", "\" nan\""] {
+            assert_eq!(loose(json).integer("score"), Ok(None), "{json}");
+        }
+        assert_eq!(Loose::Float(f64::NAN).integer("score"), Ok(None));
         for json in
             ["9223372036854775808", "-9223372036854775808", "1e18", "true", "[]", "\"many\"", "\"inf\""]
         {

@@ -90,7 +90,7 @@ pub(super) struct Review {
     pub updated_ms: Option<i64>,
 }
 
-/// Reads an entry; `None` for the app itself, which leads old feeds.
+/// Reads an entry; `None` for the app itself, which leads the pages of old feeds.
 pub(super) fn review(raw: &str, is_first: bool) -> Result<Option<Review>, Reject> {
     if raw.len() > LONGEST_RECORD {
         return Err(Reject::new(

@@ -88,7 +88,11 @@ pub(super) fn parse(
 
 fn looks_like_html(body: &[u8]) -> bool {
     let head = body[..body.len().min(1024)].to_ascii_lowercase();
-    [&b"<!doctype html"[..], b"<html"].iter().any(|word| memchr::memmem::find(&head, word).is_some())
+    // Behind this, a feed may quote pages.
+    let feed =
+        [&b"<rss"[..], b"<feed", b"<rdf"].iter().filter_map(|word| memchr::memmem::find(&head, word)).min();
+    let head = &head[..feed.unwrap_or(head.len())];
+    [&b"<!doctype html"[..], b"<html"].iter().any(|word| memchr::memmem::find(head, word).is_some())
 }
 
 fn xml_feed(body: &[u8], decoded: Option<String>, url: &Url, redactor: &Redactor) -> Result<Feed, NoFeed> {

@@ -10,11 +10,13 @@ use jiff::tz::TimeZone;
 
 use super::adapter::{Loose, Reject, in_years};
 use super::adapter_reddit::FileFacts;
+#[cfg(doc)]
+use super::splice;
 use crate::diagnostic::did_you_mean;
 use crate::envelope::{Envelope, PostType, Text};
 
 /// In every envelope; another number when the same bytes are mapped differently.
-pub(super) const VERSION: &str = "generic/1";
+pub(super) const VERSION: &str = "generic/2";
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
@@ -166,10 +168,10 @@ impl GenericMap {
         })
     }
 
-    /// The outermost key or the column that holds an author.
+    /// The column or key that holds an author, as the map names it; see [`splice::is_author`].
     pub(super) fn author_column(&self) -> Option<&str> {
         match self.columns.get(&Field::Author)? {
-            ColumnExpr::Column(name) => Some(name.split('.').next().unwrap_or(name)),
+            ColumnExpr::Column(name) => Some(name),
             ColumnExpr::Literal(_) => None,
         }
     }
@@ -214,6 +216,7 @@ pub(super) fn map<'a>(
     let mut time = |f: Field| match field(f) {
         Loose::Null => Ok(None),
         Loose::Text(text) if text.trim().is_empty() => Ok(None),
+        value if value.is_nan() => Ok(None),
         value => match moment(&value, zone) {
             Some(ms) => Ok(Some(ms)),
             None => Err(Reject::mistyped(f.as_str(), &value)),

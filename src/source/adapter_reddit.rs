@@ -4,16 +4,18 @@
 //! cannot be meant, a missing id or time refuses the record with a reason. Pure.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::adapter::{Loose, Redactor, Reject, in_years};
 use super::splice;
 use crate::envelope::{Envelope, PostType, Text};
 
 /// In every envelope; another number when the same bytes are mapped differently.
-pub(super) const VERSION: &str = "reddit/1";
+pub(super) const VERSION: &str = "reddit/2";
 
 /// What is the same for every record of a file.
 pub(super) struct FileFacts<'a> {
@@ -74,6 +76,11 @@ pub(super) fn map<'a>(
     };
     let edited_at = match &f.edited {
         Loose::Null | Loose::Bool(_) => None,
+        // As tables have it in which every column is of one type.
+        Loose::Text(text) if matches!(text.trim().to_ascii_lowercase().as_str(), "" | "false" | "true") => {
+            None
+        }
+        value if value.is_nan() => None,
         value => Some(value.epoch_seconds().ok_or_else(|| Reject::mistyped("edited", value))?),
     };
     let retrieved = [&f.retrieved_on, &f.retrieved_utc, &f.meta.retrieved_again]
@@ -120,6 +127,21 @@ pub(super) fn map<'a>(
         adapter_version: VERSION.into(),
         raw: "".into(),
     })
+}
+
+/// Completes an envelope with its record, authors as privacy says: in the record, and where a
+/// profile is the channel, in its name and in the address as well.
+pub(super) fn finish<'a>(e: &mut Envelope<'a>, record: &'a str, redactor: &Redactor) {
+    e.raw = Text(splice::redact(record, redactor, None));
+    if redactor.keeps() {
+        return;
+    }
+    if let Some(channel) = e.channel.as_ref().and_then(|c| splice::without_profile(c.as_str(), redactor)) {
+        e.channel = Some(channel.into());
+    }
+    if let Some(url) = e.url.as_ref().and_then(|url| splice::without_profile_path(url.as_str())) {
+        e.url = Some(url.into()).filter(|url: &Text<'_>| !url.as_str().is_empty());
+    }
 }
 
 /// The full name (`t3_abc`) and what it names.
@@ -312,19 +334,19 @@ struct Meta<'a> {
 
 impl<'de: 'a, 'a> serde::Deserialize<'de> for Meta<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged)]
-        enum Shape {
-            Known { retrieved_2nd_on: Option<f64>, was_deleted_later: Option<bool> },
-            Other(IgnoredAny),
-        }
-        Ok(match Shape::deserialize(d)? {
-            Shape::Known { retrieved_2nd_on, was_deleted_later } => Meta {
-                retrieved_again: retrieved_2nd_on.map_or(Loose::Null, Loose::Float),
-                deleted_later: was_deleted_later == Some(true),
-            },
-            Shape::Other(_) => Meta::default(),
-        })
+        // Each on its own: a type that nobody expected must not hide a deletion.
+        let text = <&'de RawValue>::deserialize(d)?.get();
+        let mut known: BTreeMap<Cow<'de, str>, Loose<'de>> = serde_json::from_str(text).unwrap_or_default();
+        let deleted_later = match known.get("was_deleted_later") {
+            None | Some(Loose::Null | Loose::Nested) => false,
+            Some(Loose::Bool(deleted)) => *deleted,
+            Some(Loose::Int(number)) => *number != 0,
+            Some(Loose::Float(number)) => *number != 0.0,
+            Some(Loose::Text(text)) => {
+                matches!(text.trim().to_ascii_lowercase().as_str(), "true" | "yes" | "1")
+            }
+        };
+        Ok(Meta { retrieved_again: known.remove("retrieved_2nd_on").unwrap_or_default(), deleted_later })
     }
 }
 
@@ -349,12 +371,12 @@ mod tests {
 
     #[test]
     fn a_post_is_mapped() {
-        insta::assert_snapshot!(mapped(r#"{"id":"a1","name":"t3_a1","subreddit":"pharmacy","title":"Late &amp; lost","selftext":"x","created_utc":1201956807.0,"score":5,"num_comments":2,"permalink":"/r/pharmacy/comments/a1/late/","author":"bob","edited":1201956900.0,"retrieved_on":1201960000,"crosspost_parent":"t3_z"}"#, None).unwrap(), @r#"{"platform":"reddit","source":"inbox","native_id":"t3_a1","post_type":"post","channel":"pharmacy","created_at":"2008-02-02T12:53:27.000Z","title":"Late &amp; lost","body":"x","url":"https://www.reddit.com/r/pharmacy/comments/a1/late/","author":"bob","score":5,"num_comments":2,"rating":null,"parent_id":null,"link_title":null,"crosspost_parent":"t3_z","edited_at":"2008-02-02T12:55:00.000Z","deleted":false,"fetched_at":"2008-02-02T13:46:40.000Z","locator":"in/a","seq":0,"adapter_version":"reddit/1","raw":""}"#);
+        insta::assert_snapshot!(mapped(r#"{"id":"a1","name":"t3_a1","subreddit":"pharmacy","title":"Late &amp; lost","selftext":"x","created_utc":1201956807.0,"score":5,"num_comments":2,"permalink":"/r/pharmacy/comments/a1/late/","author":"bob","edited":1201956900.0,"retrieved_on":1201960000,"crosspost_parent":"t3_z"}"#, None).unwrap(), @r#"{"platform":"reddit","source":"inbox","native_id":"t3_a1","post_type":"post","channel":"pharmacy","created_at":"2008-02-02T12:53:27.000Z","title":"Late &amp; lost","body":"x","url":"https://www.reddit.com/r/pharmacy/comments/a1/late/","author":"bob","score":5,"num_comments":2,"rating":null,"parent_id":null,"link_title":null,"crosspost_parent":"t3_z","edited_at":"2008-02-02T12:55:00.000Z","deleted":false,"fetched_at":"2008-02-02T13:46:40.000Z","locator":"in/a","seq":0,"adapter_version":"reddit/2","raw":""}"#);
     }
 
     #[test]
     fn a_comment_of_a_dump_is_mapped() {
-        insta::assert_snapshot!(mapped(r#"{"id":"c9","link_id":"t3_a1","parent_id":"t1_c8","body":"yes","created_utc":"1201956807","edited":true,"author":"[deleted]","score":null}"#, None).unwrap(), @r#"{"platform":"reddit","source":"inbox","native_id":"t1_c9","post_type":"comment","channel":null,"created_at":"2008-02-02T12:53:27.000Z","title":null,"body":"yes","url":"https://www.reddit.com/comments/a1/_/c9/","author":null,"score":null,"num_comments":null,"rating":null,"parent_id":"t1_c8","link_title":null,"crosspost_parent":null,"edited_at":null,"deleted":true,"fetched_at":"2023-11-14T22:13:20.000Z","locator":"in/a","seq":0,"adapter_version":"reddit/1","raw":""}"#);
+        insta::assert_snapshot!(mapped(r#"{"id":"c9","link_id":"t3_a1","parent_id":"t1_c8","body":"yes","created_utc":"1201956807","edited":true,"author":"[deleted]","score":null}"#, None).unwrap(), @r#"{"platform":"reddit","source":"inbox","native_id":"t1_c9","post_type":"comment","channel":null,"created_at":"2008-02-02T12:53:27.000Z","title":null,"body":"yes","url":"https://www.reddit.com/comments/a1/_/c9/","author":null,"score":null,"num_comments":null,"rating":null,"parent_id":"t1_c8","link_title":null,"crosspost_parent":null,"edited_at":null,"deleted":true,"fetched_at":"2023-11-14T22:13:20.000Z","locator":"in/a","seq":0,"adapter_version":"reddit/2","raw":""}"#);
     }
 
     #[test]
@@ -374,6 +396,10 @@ mod tests {
             r#""author":"[deleted]""#,
             r#""removed_by_category":"moderator""#,
             r#""_meta":{"was_deleted_later":true,"retrieved_2nd_on":1201960001}"#,
+            r#""_meta":{"retrieved_2nd_on":"1201960001","was_deleted_later":true}"#,
+            r#""_meta":{"retrieved_2nd_on":[],"was_deleted_later":true}"#,
+            r#""_meta":{"was_deleted_later":1,"retrieved_2nd_on":1201960001}"#,
+            r#""_meta":{"was_deleted_later":"true","x":{"y":[1]}}"#,
         ] {
             let record = format!(r#"{{"id":"a","title":"t","created_utc":1,{extra}}}"#);
             assert!(mapped(&record, None).unwrap().contains(r#""deleted":true"#), "{extra}");
@@ -381,6 +407,24 @@ mod tests {
         let kept =
             r#"{"id":"a","title":"t","created_utc":1,"author":null,"removed_by_category":null,"_meta":[1]}"#;
         assert!(mapped(kept, None).unwrap().contains(r#""deleted":false"#));
+        for meta in [r#"{"was_deleted_later":"false"}"#, r#"{"was_deleted_later":0}"#, "[1,true]", "\"true\""]
+        {
+            let record = format!(r#"{{"id":"a","title":"t","created_utc":1,"_meta":{meta}}}"#);
+            assert!(mapped(&record, None).unwrap().contains(r#""deleted":false"#), "{meta}");
+        }
+        let again = r#"{"id":"a","title":"t","created_utc":1,"_meta":{"retrieved_2nd_on":"1201960001","was_deleted_later":"odd"}}"#;
+        assert!(mapped(again, None).unwrap().contains(r#""fetched_at":"2008-02-02T13:46:41.000Z""#));
+    }
+
+    #[test]
+    fn tables_of_one_type_a_column_say_nothing_in_odd_words() {
+        for extra in
+            [r#""edited":"""#, r#""edited":"False""#, r#""edited":"true""#, r#""edited":"NaN","score":"NaN""#]
+        {
+            let record = format!(r#"{{"id":"a","title":"t","created_utc":1,{extra}}}"#);
+            let out = mapped(&record, None).unwrap();
+            assert!(out.contains(r#""edited_at":null"#) && out.contains(r#""score":null"#), "{extra}");
+        }
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Reading<'_> {
         let (mut reviews, mut repeated) = (0u32, 0u32);
         let mut times = Vec::new();
         for (at, raw) in page.entries.iter().enumerate() {
-            let review = match review(raw, number == 1 && at == 0) {
+            let review = match review(raw, at == 0) {
                 Ok(Some(review)) => review,
                 Ok(None) => continue,
                 Err(reject) => {

@@ -116,12 +116,13 @@ fn one_entry_none_and_the_app_itself() {
     let server = Fake::script([
         answer(&[app.to_string(), review(1, NOW_MS - HOUR)], None),
         Reply::json(format!(r#"{{"feed":{{"entry":{}}}}}"#, review(2, NOW_MS - 2 * HOUR))),
-        Reply::json(r#"{"feed":{}}"#),
+        answer(&[app.to_string(), review(3, NOW_MS - 3 * HOUR)], None),
+        Reply::json(format!(r#"{{"feed":{{"entry":{app}}}}}"#)),
     ]);
     let read = read(&server);
-    assert_eq!(read.ids(), ["1", "2"]);
-    assert_eq!(read.output.counts.records_in, 2);
-    assert_eq!((read.end().0, read.reached.requests), ("complete", 3));
+    assert_eq!(read.ids(), ["1", "2", "3"]);
+    assert_eq!((read.output.counts.records_in, read.aside()), (3, vec![]), "the app leads every page");
+    assert_eq!((read.end().0, read.reached.requests), ("complete", 4));
 }
 
 #[test]

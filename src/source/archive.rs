@@ -1,9 +1,9 @@
 //! The `reddit_archive` source: Arctic Shift, asked by subreddit and day.
 //!
 //! Invariant: a day is complete only when every subreddit's pages were followed to a page that
-//! was not full. A day is asked for once, when its scores have settled; what a page repeats of
-//! the one before (the last second is asked for twice, because posts may share it) is taken
-//! once. Blocks on the network.
+//! was not full, by a server that was seen to heed what it was asked. A day is asked for once,
+//! when its scores have settled; what a page repeats of the one before (the last second is asked
+//! for twice, because posts may share it) is taken once. Blocks on the network.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -34,6 +34,14 @@ const PAGE: usize = 100;
 const HALVINGS: usize = 4;
 /// Titles of posts that one request may ask for.
 const TITLES: usize = 500;
+/// So many full pages in a row may show nothing new, or nothing of a later second.
+const MOST_STUCK: u32 = 3;
+/// No subreddit has more pages on one day.
+const MOST_PAGES: u32 = 20_000;
+/// Why a day is partial whose pages do not go on.
+const REPEAT: &str = "the pages repeat";
+/// Why a day is partial whose comments lack headlines.
+const UNTITLED: &str = "the archive could not be asked for the headlines of comments' posts";
 
 /// Reads one day of every subreddit into the intake.
 ///
@@ -59,6 +67,8 @@ pub fn read_day(
         pages: 0,
         requests: 0,
         titles: BTreeMap::new(),
+        unknown: BTreeSet::new(),
+        untitled: false,
     };
     for subreddit in &def.subreddits {
         reading.subreddit(subreddit, Kind::Posts, intake)?;
@@ -115,6 +125,20 @@ struct Reading<'a> {
     requests: u32,
     /// By post: its title, for its comments.
     titles: BTreeMap<String, String>,
+    /// Posts whose title the archive was asked for and does not have.
+    unknown: BTreeSet<String>,
+    /// The archive does not answer for titles: it is not asked any more.
+    untitled: bool,
+}
+
+/// What a page says of itself.
+struct Taken {
+    /// Items that were not seen before.
+    fresh: usize,
+    /// Creation of the oldest and the newest item, milliseconds since 1970 UTC.
+    span: Option<(i64, i64)>,
+    /// No item is older than the one before it.
+    ascends: bool,
 }
 
 /// An answer: `{"data": […]}`, or `{"data": null, "error": "…"}`.
@@ -158,7 +182,8 @@ impl Reading<'_> {
         let before = self.end.div_euclid(1000) + i64::from(self.end.rem_euclid(1000) != 0);
         let mut seen: HashSet<String> = HashSet::new();
         let mut limit = Some(PAGE);
-        loop {
+        let mut stuck = 0;
+        for _ in 0..MOST_PAGES {
             self.net.go_on()?;
             let Some(response) = self.page(subreddit, kind, after, before, &mut limit)? else {
                 return Ok(());
@@ -174,8 +199,12 @@ impl Reading<'_> {
             let items = match serde_json::from_str::<Answer<'_>>(&text) {
                 Ok(Answer { data: Some(items), .. }) => items,
                 Ok(Answer { error, .. }) => {
-                    let said = error.map_or("no data", |e| e.get());
-                    self.trouble(Reach::Failed, format!("r/{subreddit}: the archive said {said}"), None);
+                    // What a server says of itself is not for a table.
+                    let words = match error {
+                        Some(_) => "the archive answered with an error",
+                        None => "the archive answered without data",
+                    };
+                    self.trouble(Reach::Failed, format!("r/{subreddit}: {words}"), None);
                     return Ok(());
                 }
                 Err(_) => {
@@ -189,25 +218,35 @@ impl Reading<'_> {
                 }
             };
             let count = items.len();
-            let (fresh, last) = self.take(kind, &items, &mut seen, intake)?;
+            let Taken { fresh, span, ascends } = self.take(kind, &items, &mut seen, intake)?;
             if count > 0 {
                 self.pages += 1;
             }
-            match limit {
-                // A page that is not full is the last one.
-                Some(limit) if count < limit => return Ok(()),
-                // "auto" says nothing by its length.
-                None if fresh == 0 => return Ok(()),
-                _ => {}
+            let (oldest, last) = span.map_or((None, None), |(oldest, last)| (Some(oldest), Some(last)));
+            // What lies before the moment that was asked for was not asked for.
+            if oldest.is_some_and(|ms| ms.div_euclid(1000) < after) {
+                break;
+            }
+            // A page that is not full is the last one, in whatever order.
+            if limit.is_some_and(|limit| count < limit) {
+                return Ok(());
+            }
+            if !ascends {
+                let words = "the pages are not in the order of time";
+                self.trouble(Reach::Partial, format!("r/{subreddit}: {words}"), None);
+                return Ok(());
+            }
+            // "auto" says nothing by its length; and what follows is of later days.
+            if (limit.is_none() && fresh == 0) || last.is_some_and(|ms| ms >= before * 1000) {
+                return Ok(());
             }
             let next = last.map_or(after, |ms| ms.div_euclid(1000) - 1);
-            if next <= after && fresh == 0 {
+            stuck = if fresh == 0 || (limit.is_none() && next <= after) { stuck + 1 } else { 0 };
+            if stuck > MOST_STUCK {
+                break;
+            }
+            if next <= after {
                 // A whole page within one second: only the archive's own limit gets past it.
-                if limit.is_none() {
-                    return Ok(());
-                }
-                limit = None;
-            } else if next <= after {
                 limit = None;
             } else {
                 after = next;
@@ -216,6 +255,8 @@ impl Reading<'_> {
                 }
             }
         }
+        self.trouble(Reach::Partial, format!("r/{subreddit}: {REPEAT}"), None);
+        Ok(())
     }
 
     /// Asks for one page; an overloaded archive for half as much. `None` when the subreddit ends
@@ -282,17 +323,15 @@ impl Reading<'_> {
         self.def.base_url.split_once("://").map_or(self.def.base_url.as_str(), |(_, rest)| rest)
     }
 
-    /// Takes the items of a page in that are of the day and new. Gives how many were not seen
-    /// before, and when the last one was written.
+    /// Takes the items of a page in that are of the day and new.
     fn take(
         &mut self,
         kind: Kind,
         items: &[&RawValue],
         seen: &mut HashSet<String>,
         intake: &mut Intake<'_>,
-    ) -> Result<(usize, Option<i64>), SourceError> {
-        let mut fresh = 0;
-        let mut last = None;
+    ) -> Result<Taken, SourceError> {
+        let mut taken = Taken { fresh: 0, span: None, ascends: true };
         let mut new = Vec::new();
         let mut unnamed = BTreeSet::new();
         for item in items {
@@ -311,11 +350,15 @@ impl Reading<'_> {
                 _ => blake3::hash(raw.as_bytes()).to_hex().to_string(),
             };
             let created = facts.created_utc.epoch_seconds();
-            last = last.max(created);
+            if let Some(ms) = created {
+                let (oldest, newest) = taken.span.unwrap_or((ms, ms));
+                taken.ascends &= ms >= newest;
+                taken.span = Some((oldest.min(ms), newest.max(ms)));
+            }
             if !seen.insert(id.clone()) {
                 continue;
             }
-            fresh += 1;
+            taken.fresh += 1;
             if created.is_some_and(|ms| ms < self.start || ms >= self.end) {
                 continue;
             }
@@ -335,7 +378,7 @@ impl Reading<'_> {
                 Kind::Comments => {
                     if let (Loose::Text(text), Loose::Null) = (&facts.link_id, &facts.link_title) {
                         let post = text.strip_prefix("t3_").unwrap_or(text).to_string();
-                        if !self.titles.contains_key(&post) {
+                        if !self.titles.contains_key(&post) && !self.unknown.contains(&post) {
                             unnamed.insert(post.clone());
                         }
                         link = Some(post);
@@ -351,37 +394,61 @@ impl Reading<'_> {
             let title = link.and_then(|post| self.titles.get(&post)).map(String::as_str);
             intake.reddit(raw, Some(kind.thing()), title)?;
         }
-        Ok((fresh, last))
+        Ok(taken)
     }
 
-    /// Asks for the titles of posts whose comments came. One that stays unknown leaves its
-    /// comments without; a failure is no reason to lose the comments themselves.
+    /// Asks for the titles of posts whose comments came. One that the archive does not have
+    /// leaves its comments without; a failure is no reason to lose the comments themselves, and
+    /// the day is not had in full.
     fn look_up(&mut self, posts: &BTreeSet<String>) -> Result<(), SourceError> {
-        let posts: Vec<&String> = posts.iter().collect();
-        for some in posts.chunks(TITLES) {
+        let mut posts: Vec<String> = posts.iter().cloned().collect();
+        let mut size = TITLES;
+        let mut halvings = 0;
+        while !posts.is_empty() && !self.untitled {
             self.net.go_on()?;
-            let ids: Vec<&str> = some.iter().map(|p| p.as_str()).collect();
+            let some = &posts[..posts.len().min(size)];
             let request = Request::get(format!("{}/api/posts/ids", self.def.base_url))
-                .query("ids", ids.join(","))
+                .query("ids", some.join(","))
                 .accept("application/json")
-                .no_redirects();
-            match self.net.client.send(request) {
-                Ok(response) => {
-                    self.requests += response.calls();
-                    let Ok(text) = response.text() else { continue };
-                    let answer: Option<Answer<'_>> = serde_json::from_str(&text).ok();
-                    for item in answer.and_then(|a| a.data).into_iter().flatten() {
-                        if let Ok(Item { id: Loose::Text(id), title: Loose::Text(title), .. }) =
-                            serde_json::from_str(item.get())
-                        {
-                            let id = id.strip_prefix("t3_").unwrap_or(&id);
-                            self.titles.insert(id.to_string(), title.into_owned());
-                        }
-                    }
-                }
+                .no_redirects()
+                .hand_back(&[422]);
+            let response = match self.net.client.send(request) {
+                Ok(response) => response,
                 Err(error) => {
                     self.requests += error.attempts();
-                    Stream::failure(&error)?;
+                    let (_, _, retry) = Stream::failure(&error)?;
+                    self.trouble(Reach::Partial, UNTITLED.to_string(), retry);
+                    self.untitled = true;
+                    continue;
+                }
+            };
+            self.requests += response.calls();
+            if response.status() == 422 && halvings < HALVINGS {
+                // Overload, as for pages.
+                self.net.client.client().space(response.url(), std::time::Duration::from_secs(1));
+                halvings += 1;
+                size = (some.len() / 2).max(1);
+                continue;
+            }
+            let text = (response.status() == 200).then(|| response.text().ok()).flatten();
+            let items = text.as_ref().and_then(|text| serde_json::from_str::<Answer<'_>>(text).ok()?.data);
+            let Some(items) = items else {
+                self.trouble(Reach::Partial, UNTITLED.to_string(), None);
+                self.untitled = true;
+                continue;
+            };
+            for item in items {
+                if let Ok(Item { id: Loose::Text(id), title: Loose::Text(title), .. }) =
+                    serde_json::from_str(item.get())
+                {
+                    let id = id.strip_prefix("t3_").unwrap_or(&id);
+                    self.titles.insert(id.to_string(), title.into_owned());
+                }
+            }
+            let asked = some.len();
+            for post in posts.drain(..asked) {
+                if !self.titles.contains_key(&post) {
+                    self.unknown.insert(post);
                 }
             }
         }
@@ -392,3 +459,7 @@ impl Reading<'_> {
 fn host(response: &Response) -> &str {
     response.url().host_str().unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "archive_tests.rs"]
+mod tests;

@@ -317,7 +317,11 @@ impl Capture {
         if let Some(reject) = self.outside(day) {
             return self.set_aside(&reject, place, None);
         }
-        match self.context.forgotten.remains(e) {
+        let remains = self.context.forgotten.remains(e);
+        if remains != Some(Remains::Nothing) {
+            self.context.forgotten.cut_links(e);
+        }
+        match remains {
             // Not a word of it goes anywhere, not even into the quarantine's glimpse.
             Some(Remains::Nothing) => {
                 let reject = Reject::new("forgotten", "forgotten on request");
@@ -340,9 +344,7 @@ impl Capture {
                     strip(e);
                 }
             }
-            None => {
-                self.context.forgotten.cut_thread(e);
-            }
+            None => {}
         }
         if self.context.textless.contains(&day) {
             strip_texts(e);

@@ -107,9 +107,16 @@ fn what_robots_txt_disallows_is_not_asked_for() {
     assert_eq!(self::read(&server).end(), ("blocked", Some("blocked by robots.txt")));
     assert!(!server.requests().iter().any(|seen| seen.path.starts_with("/private")));
 
-    // Rules that cannot be had allow nothing.
-    let server = Fake::start(|_| Reply::new(500));
-    assert_eq!(self::read(&server).end(), ("blocked", Some("blocked by robots.txt")));
+    // Rules that cannot be had allow nothing, and are asked for again soon.
+    for reply in [Reply::new(500), Reply::reset()] {
+        let server = Fake::start(move |_| reply.clone());
+        let read = self::read(&server);
+        assert_eq!(read.end(), ("failed", Some("robots.txt cannot be read")));
+        let mut stream = Stream::default();
+        stream.apply(&read.reached, NOW_MS, 86_400_000);
+        assert!(stream.not_before_ms < NOW_MS + 3_600_000, "as soon as after any failure");
+        assert!(!server.requests().iter().any(|seen| seen.path != "/robots.txt"));
+    }
 }
 
 #[test]

@@ -35,6 +35,13 @@ const RSS: &str = r#"<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://pu
 </channel></rss>"#;
 
 #[test]
+fn a_feed_that_begins_with_a_quoted_page_is_a_feed() {
+    let feed = r#"<?xml version="1.0"?><rss version="2.0"><channel><title>n</title><item><guid>a</guid><title>late</title><pubDate>Mon, 09 Nov 2026 08:00:00 GMT</pubDate><description><![CDATA[<!DOCTYPE html><html><body>again</body></html>]]></description></item></channel></rss>"#;
+    let read = first("blog", Reply::text(feed));
+    assert_eq!(read.ids(), ["a"], "{:?}", read.end());
+}
+
+#[test]
 fn an_rss_feed_is_read_whole() {
     let read = first("blog", Reply::new(200).header("content-type", "application/rss+xml").body(RSS));
     // The port is another each time.

@@ -109,13 +109,19 @@ impl<'a> Fetcher<'a> {
                 self.client.client().space(url, spacing.max(delay.unwrap_or_default()));
                 Ok(())
             }
-            RobotsVerdict::Disallowed { why } if self.net.stop.load(Ordering::Relaxed) => {
+            RobotsVerdict::Disallowed { why } | RobotsVerdict::Unknown { why }
+                if self.net.stop.load(Ordering::Relaxed) =>
+            {
                 tracing::debug!(why, "stopped while robots.txt was read");
                 Err(Stopped::Canceled)
             }
             RobotsVerdict::Disallowed { why } => {
                 tracing::info!(why, "not read");
                 Err(Early::new(Reach::Blocked, "blocked by robots.txt").into())
+            }
+            RobotsVerdict::Unknown { why } => {
+                tracing::info!(why, "not read");
+                Err(Early::new(Reach::Failed, "robots.txt cannot be read").into())
             }
         }
     }

@@ -37,6 +37,9 @@ pub struct FilesDef {
     pub max_record_bytes: usize,
     /// Records of other channels are passed over; lower case, empty for all.
     pub only_channels: BTreeSet<String>,
+    /// Each file speaks for the days from its own first to its own last record, and nobody for
+    /// those between two files; else the source does from the first to the last of all.
+    pub by_file: bool,
 }
 
 /// What a record may be long, unless the source says otherwise.
@@ -53,6 +56,7 @@ impl FilesDef {
             required: false,
             max_record_bytes: MAX_RECORD,
             only_channels: BTreeSet::new(),
+            by_file: false,
         }
     }
 
@@ -105,6 +109,9 @@ pub struct FileRecord {
     pub last_day: Option<Day>,
     /// First and last day of any record with a time, in the project's days or not.
     pub seen_days: Option<(Day, Day)>,
+    /// First and last day of any record with a time, those of other channels included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaches: Option<(Day, Day)>,
     /// The first day of records that had not come yet.
     pub future_from: Option<Day>,
     /// Days for which objects were made in that reading.
@@ -119,31 +126,68 @@ pub struct FileRecord {
 }
 
 /// Which days a source of files speaks for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Covered {
+    /// Every day of these, the quiet ones too.
+    ranges: Vec<DayRange>,
+    /// Days on which a file ends that was not read to its end.
+    cut: BTreeSet<Day>,
+}
+
+/// How much of a day files have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Covered {
-    /// Nothing was seen and nothing is declared.
-    Unknown,
-    /// Every day of the range, the quiet ones too.
-    Days(DayRange),
+pub enum FileReach {
+    /// All of it.
+    Whole,
+    /// A file that was not read to its end ends on this day.
+    Cut,
+    /// No file reaches it.
+    Beyond,
+    /// No file reaches any day.
+    Nothing,
+}
+
+impl Covered {
+    /// How much of a day there is.
+    pub fn reach(&self, day: Day) -> FileReach {
+        if self.ranges.is_empty() {
+            FileReach::Nothing
+        } else if self.cut.contains(&day) {
+            FileReach::Cut
+        } else if self.ranges.iter().any(|range| range.contains(day)) {
+            FileReach::Whole
+        } else {
+            FileReach::Beyond
+        }
+    }
 }
 
 impl FilesDef {
     /// The days the source is complete for: as declared, else from the first to the last day
-    /// it has seen. A deleted file's record still counts: what it said was captured.
+    /// it has seen, or that each file has. A deleted file's record still counts: what it said was
+    /// captured. Of a file that was not read to its end, the last day is not all there, whatever
+    /// other files hold of it.
     pub fn covered<'a>(&self, records: impl IntoIterator<Item = &'a FileRecord>) -> Covered {
         if let Some(days) = self.covers {
-            return Covered::Days(days);
+            return Covered { ranges: vec![days], cut: BTreeSet::new() };
         }
-        let mut range: Option<DayRange> = None;
+        let mut out = Covered::default();
         for record in records {
-            if let (Some(first), Some(last)) = (record.first_day, record.last_day) {
-                range = DayRange::new(
-                    range.map_or(first, |r| r.start.min(first)),
-                    range.map_or(last, |r| r.end.max(last)),
-                );
+            let seen = record.first_day.zip(record.last_day);
+            let seen = if self.by_file { record.reaches.or(seen) } else { seen };
+            let Some(range) = seen.and_then(|(first, last)| DayRange::new(first, last)) else { continue };
+            if record.broken.is_some() {
+                out.cut.insert(range.end);
+            }
+            match out.ranges.first_mut() {
+                Some(hull) if !self.by_file => {
+                    hull.start = hull.start.min(range.start);
+                    hull.end = hull.end.max(range.end);
+                }
+                _ => out.ranges.push(range),
             }
         }
-        range.map_or(Covered::Unknown, Covered::Days)
+        out
     }
 }
 

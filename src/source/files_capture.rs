@@ -27,7 +27,7 @@ use super::files_read::{Compression, Content, hash_open};
 use super::files_units::{Ending, Shape, Unit, Units, sniff};
 use super::net::Gone;
 use super::quarantine::Quarantines;
-use super::splice;
+use super::splice::{self, AuthorKey};
 use crate::diagnostic::did_you_mean;
 use crate::envelope::{Envelope, Text};
 use crate::graph::Day;
@@ -84,6 +84,7 @@ pub fn capture_file(
         kind: Finder::new(b"\"kind\""),
         replies: Finder::new(b"\"replies\""),
         crossposts: Finder::new(b"\"crosspost_parent_list\""),
+        others: None,
     };
     if extension == "parquet" {
         let (hash, size) = hash_open(&mut file).map_err(failed)?;
@@ -173,6 +174,8 @@ struct Reading<'a> {
     kind: Finder<'static>,
     replies: Finder<'static>,
     crossposts: Finder<'static>,
+    /// Creation of the oldest and the newest record of a channel that is not asked for.
+    others: Option<(i64, i64)>,
 }
 
 /// A CSV file's header and the current row's JSON.
@@ -200,6 +203,11 @@ impl Reading<'_> {
         broken: Option<String>,
     ) -> Result<Captured, SourceError> {
         let CaptureOutput { counts, objects, quarantine, gone, span } = self.capture.finish()?;
+        let other = self.others.map(|(a, b)| (self.context.day_of_ms(a), self.context.day_of_ms(b)));
+        let reaches = match (span.any, other) {
+            (Some(own), Some(other)) => Some((own.0.min(other.0), own.1.max(other.1))),
+            (own, other) => own.or(other),
+        };
         debug_assert!(counts.adds_up());
         let record = FileRecord {
             locator: self.facts.locator.to_string(),
@@ -213,6 +221,7 @@ impl Reading<'_> {
             first_day: span.good.map(|(first, _)| first),
             last_day: span.good.map(|(_, last)| last),
             seen_days: span.any,
+            reaches,
             future_from: span.future_from,
             days_held: objects.len() as u64,
             at_ms: self.context.now_ms,
@@ -312,7 +321,8 @@ impl Reading<'_> {
         let seq = self.next_seq();
         let at = Place { seq, line: unit.line, offset: unit.offset, length: unit.length, bytes };
         let column = self.author_column().map(str::to_string);
-        let in_rows = !self.row.header.is_empty() && column.is_some() && !self.facts.redactor.keeps();
+        let names_author = |name: &String| splice::is_author(name.as_bytes(), column.as_deref()).is_some();
+        let in_rows = !self.facts.redactor.keeps() && self.row.header.iter().any(names_author);
         if in_rows {
             // Which cell of a broken row is the author cannot be told: show none.
             self.capture.set_aside_unseen(reject, &at, String::new())?;
@@ -410,9 +420,12 @@ impl Reading<'_> {
         match adapter_reddit::map(&cut, kind, self.facts) {
             Ok(envelope) if self.elsewhere(&envelope) => {
                 self.capture.counts_mut().elsewhere += 1;
+                if let Some(ms) = envelope.created_at {
+                    self.others = Some(self.others.map_or((ms, ms), |(a, b)| (a.min(ms), b.max(ms))));
+                }
             }
             Ok(mut envelope) => {
-                envelope.raw = Text(splice::redact(&cut, self.facts.redactor, None));
+                adapter_reddit::finish(&mut envelope, &cut, self.facts.redactor);
                 self.capture.accept(&mut envelope, &place)?;
             }
             Err(reject) => {
@@ -612,8 +625,11 @@ fn raw_of(
         }
         encode::string(out, name);
         out.push(b':');
-        let shown =
-            if author == Some(name.as_str()) { redactor.replace(cell) } else { Some(Cow::Borrowed(&**cell)) };
+        let shown = match splice::is_author(name.as_bytes(), author) {
+            Some(AuthorKey::Name) => redactor.replace(cell),
+            Some(AuthorKey::About) if !redactor.keeps() => None,
+            _ => Some(Cow::Borrowed(&**cell)),
+        };
         match shown {
             Some(text) => encode::string(out, &text),
             None => out.extend_from_slice(b"null"),

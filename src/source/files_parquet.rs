@@ -138,6 +138,8 @@ fn value(out: &mut Vec<u8>, column: &ArrayRef, row: usize, epoch: bool, depth: u
         };
     }
     match column.data_type() {
+        // A column without one value has a type of its own, which marks none of them as missing.
+        DataType::Null => out.extend_from_slice(b"null"),
         DataType::Boolean => {
             out.extend_from_slice(if column.as_boolean().value(row) { b"true" } else { b"false" });
         }

@@ -274,10 +274,16 @@ fn days_outside_the_project_are_set_aside_and_come_back() {
         (captured.record.first_day, captured.record.last_day),
         (Some(day("2026-11-05")), Some(day("2026-11-20")))
     );
-    assert_eq!(
-        p.def.covered(p.records.values()),
-        Covered::Days(DayRange::new(day("2026-11-05"), day("2026-11-20")).unwrap())
-    );
+    let covered = p.def.covered(p.records.values());
+    for (text, reach) in [
+        ("2026-11-04", FileReach::Beyond),
+        ("2026-11-05", FileReach::Whole),
+        ("2026-11-12", FileReach::Whole),
+        ("2026-11-20", FileReach::Whole),
+        ("2026-11-21", FileReach::Beyond),
+    ] {
+        assert_eq!(covered.reach(day(text)), reach, "{text}");
+    }
     assert!(p.observe().windows.is_empty());
     p.context.now_ms += 86_400_000;
     let due = p.observe().windows;
@@ -297,6 +303,69 @@ fn days_outside_the_project_are_set_aside_and_come_back() {
     p.context.start = day("2026-10-01");
     let seen = p.observe();
     assert_eq!((seen.touched.len(), seen.windows.len()), (2, 0));
+}
+
+#[test]
+fn posts_on_a_profile_do_not_name_whose_it_is() {
+    let line = post("a", 3, "mine").replacen(
+        '{',
+        r#"{"subreddit":"u_bob","subreddit_name_prefixed":"u/bob","permalink":"/r/u_bob/comments/a/mine/","url":"https://www.reddit.com/r/u_bob/comments/a/mine/","#,
+        1,
+    );
+    let read = |author: AuthorRule| {
+        let mut p = Project::reddit();
+        p.def.only_channels = ["u_bob".to_string()].into();
+        p.context.privacy = Privacy { author };
+        p.write("in/a.ndjson", &line, "08:00:00");
+        p.capture("in/a.ndjson").objects.values().map(text_of).collect::<String>()
+    };
+    for rule in [AuthorRule::Drop, AuthorRule::Hash { key: b"k".to_vec() }] {
+        let text = read(rule);
+        assert!(text.contains("https://www.reddit.com/comments/a/mine/") && !text.contains("bob"), "{text}");
+    }
+    assert!(read(AuthorRule::Keep).contains("u_bob"));
+}
+
+#[test]
+fn each_dump_speaks_for_its_own_days() {
+    let mut p = Project::reddit();
+    p.def.only_channels = ["pharmacy".to_string()].into();
+    let of = |id: &str, d: u32, channel: &str| {
+        post(id, d, "t").replacen('{', &format!("{{\"subreddit\":\"{channel}\","), 1)
+    };
+    let january = [of("a", 2, "other"), of("b", 3, "Pharmacy"), of("c", 5, "other")].concat();
+    p.write("in/RS_1.zst", zstd::encode_all(january.as_bytes(), 1).unwrap(), "08:00:00");
+    p.write("in/RS_3.ndjson", of("d", 10, "pharmacy") + &of("e", 11, "pharmacy"), "08:00:00");
+    let many: String = (0..400).map(|n| of(&format!("m{n}"), 13 + n / 200, "pharmacy")).collect();
+    let whole = gzip(many.as_bytes());
+    p.write("in/RS_4.gz", &whole[..whole.len() - 4], "08:00:00");
+    for locator in ["in/RS_1.zst", "in/RS_3.ndjson", "in/RS_4.gz"] {
+        p.capture(locator);
+    }
+    let cut = p.records["in/RS_4.gz"].last_day.unwrap();
+    assert!(p.records["in/RS_4.gz"].broken.is_some());
+    let reaches =
+        |p: &Project, d: u32| p.def.covered(p.records.values()).reach(day(&format!("2026-11-{d:02}")));
+    // Days of a file on which only others wrote are reached; those that no file has are not.
+    p.def.by_file = true;
+    let dumps: Vec<FileReach> = [1, 2, 4, 5, 6, 9, 10, 12].map(|d| reaches(&p, d)).into();
+    use FileReach::{Beyond, Cut, Whole};
+    assert_eq!(dumps, [Beyond, Whole, Whole, Whole, Beyond, Beyond, Whole, Beyond]);
+    assert_eq!(p.def.covered(p.records.values()).reach(cut), Cut);
+    // Other files speak for everything from the first to the last day, but for the cut one.
+    p.def.by_file = false;
+    assert_eq!([1, 3, 6, 12].map(|d| reaches(&p, d)), [Beyond, Whole, Whole, Whole]);
+    assert_eq!(p.def.covered(p.records.values()).reach(cut), Cut);
+    // Once it is there in full, the day is.
+    p.write("in/RS_4.gz", &whole, "08:01:00");
+    p.capture("in/RS_4.gz");
+    assert_eq!(p.def.covered(p.records.values()).reach(cut), Whole);
+    // As it was declared.
+    p.def.covers = DayRange::new(day("2026-11-01"), day("2026-11-30"));
+    assert_eq!([1, 30].map(|d| reaches(&p, d)), [Whole, Whole]);
+    assert_eq!(p.def.covered([]).reach(day("2026-12-01")), Beyond);
+    p.def.covers = None;
+    assert_eq!(p.def.covered([]).reach(day("2026-11-10")), FileReach::Nothing);
 }
 
 #[test]
@@ -532,6 +601,43 @@ fn reviews_come_from_csv_and_json_alike() {
     let b: Envelope<'_> = serde_json::from_str(&line).unwrap();
     assert_eq!((a.body, a.rating, a.created_at, a.url), (b.body, b.rating, b.created_at, b.url));
     assert!(!line.contains("Bob"));
+}
+
+#[test]
+fn authors_go_whatever_their_column_is_called() {
+    let map = |author: Option<&'static str>| {
+        let fields = [("native_id", "id"), ("created_at", "at"), ("body", "text"), ("rating", "stars")];
+        let fields = fields.into_iter().chain(author.map(|column| ("author", column)));
+        FileFormat::Generic(GenericMap::new("desk", PostType::Ticket, fields).unwrap())
+    };
+    let csv = "id,at,text,stars,requester.name,requester.email,author,author_url\n\
+        1,2026-11-02,fine,1,Eve,eve@e.test,Eve,e.test/Eve\n\
+        2,2026-11-02,odd,many,Eve,eve@e.test,Eve,e.test/Eve\n\
+        3,2026-11-02,short,Eve\n";
+    let json = r#"[{"id":"1","at":"2026-11-02","text":"fine","requester.name":"Eve","requester.email":"eve@e.test","author":"Eve"},
+        {"id":"2","at":"2026-11-02","text":"fine","stars":"many","requester":{"name":"Eve"}},
+        {"id":"3","at":"2026-11-02","text":"fine","requester":{"name":"Eve"}}]"#;
+    let shown = |p: &mut Project, name: &str, content: &str| {
+        p.write(name, content, "08:00:00");
+        let captured = p.capture(name);
+        let mut out: String = captured.objects.values().map(text_of).collect();
+        captured.quarantine.read().unwrap().iter().for_each(|q| out.push_str(&q.sample));
+        assert_eq!(captured.record.counts.quarantined_total(), if name.ends_with("csv") { 2 } else { 1 });
+        out
+    };
+    let mut p = Project::new(map(Some("requester.name")));
+    for (name, content) in [("in/a.csv", csv), ("in/a.json", json)] {
+        let out = shown(&mut p, name, content).to_lowercase();
+        assert!(out.contains("fine") && !out.contains("eve"), "{name}: {out}");
+    }
+    // The usual names, though no map says so.
+    let mut p = Project::new(map(None));
+    let plain = csv.replace("requester.name", "link_author").replace("requester.email", "author_id");
+    let out = shown(&mut p, "in/a.csv", &plain).to_lowercase();
+    assert!(out.contains("fine") && !out.contains("eve"), "{out}");
+    p.context.privacy = Privacy { author: AuthorRule::Keep };
+    let out = shown(&mut p, "in/b.csv", &plain);
+    assert!(out.contains("e.test/Eve"), "{out}");
 }
 
 #[test]
@@ -906,6 +1012,8 @@ fn reddits_records_come_as_parquet_too() {
             ("title", Arc::new(StringArray::from(vec![Some("a post"), None, Some("no time")]))),
             ("body", Arc::new(StringArray::from(vec![None, Some("a comment"), None]))),
             ("author", Arc::new(StringArray::from(vec!["ann", "bob", "cy"]))),
+            ("edited", Arc::new(NullArray::new(3))),
+            ("score", Arc::new(Float64Array::from(vec![Some(3.0), Some(f64::NAN), None]))),
             (
                 "created_utc",
                 Arc::new(TimestampSecondArray::from(vec![Some(1_793_527_200), Some(1_793_527_300), None])),

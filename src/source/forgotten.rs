@@ -5,13 +5,14 @@
 //! file of its own; [`rewrite`] and [`without_texts`] compute for as long as the object is.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::adapter::Loose;
 use super::capture_spool::{FRAME, Spool, SpoolObject};
 use super::encode::encode_line;
-use crate::envelope::{Envelope, PostType};
+use super::splice;
+use crate::envelope::{Envelope, PostType, Text};
 use crate::graph::Day;
 
 /// What remains of a post.
@@ -117,27 +118,43 @@ impl Forgotten {
         self.known.is_empty()
     }
 
-    /// Takes out of a comment what it says of a post that is gone: its title and the address that
-    /// holds it, and of one that is forgotten for good its id as well. Whether there was anything.
-    pub(super) fn cut_thread(&self, e: &mut Envelope<'_>) -> bool {
-        if self.known.is_empty() || e.post_type != PostType::Comment {
+    /// Takes out of a post what it says of others that are gone: out of a comment the title of its
+    /// post and the address that holds it, and of everything the ids of what is forgotten for good,
+    /// which answers and crossposts name. Whether there was anything.
+    pub(super) fn cut_links(&self, e: &mut Envelope<'_>) -> bool {
+        if self.known.is_empty() {
             return false;
         }
-        let Some(post) = thread_of(e) else { return false };
-        let Some(&remains) = self.known.get(&self.hash(b'p', e.platform.as_str(), &post)) else {
-            return false;
+        let platform = e.platform.as_str().to_string();
+        let remains = |id: &str| self.known.get(&self.hash(b'p', &platform, id)).copied();
+        let mut cut = false;
+        if let Some(post) = thread_of(e)
+            && let Some(remains) = remains(&post)
+        {
+            let held = e.link_title.is_some() || e.url.is_some() || !e.raw.as_str().is_empty();
+            // Its id may stay where a stub does.
+            if held || remains == Remains::Nothing {
+                e.link_title = None;
+                e.url = None;
+                e.raw = "".into();
+                cut = true;
+            }
+        }
+        let gone = |id: &Option<Text<'_>>| {
+            let id = id.as_ref()?.as_str();
+            (remains(id) == Some(Remains::Nothing)).then(|| id.to_string())
         };
-        let held = e.link_title.is_some() || e.url.is_some() || !e.raw.as_str().is_empty();
-        if !held && remains == Remains::Stub {
-            return false; // Its id may stay, and nothing else is left.
-        }
-        e.link_title = None;
-        e.url = None;
-        e.raw = "".into();
-        if remains == Remains::Nothing && e.parent_id.as_ref().is_some_and(|p| p.as_str() == post) {
+        if let Some(parent) = gone(&e.parent_id) {
             e.parent_id = None;
+            cut_id(e, &parent);
+            cut = true;
         }
-        true
+        if let Some(original) = gone(&e.crosspost_parent) {
+            e.crosspost_parent = None;
+            cut_id(e, &original);
+            cut = true;
+        }
+        cut
     }
 
     /// What remains of a post; `None` when it is not forgotten.
@@ -165,8 +182,46 @@ pub fn same_name<'a>(platform: &str, name: &'a str) -> Cow<'a, str> {
     }
 }
 
+/// Takes an id out of the record and the address of a post that names it.
+fn cut_id(e: &mut Envelope<'_>, id: &str) {
+    let bare = match (e.platform.as_str(), id.split_once('_')) {
+        ("reddit", Some((kind, bare))) if kind.len() == 2 && !bare.is_empty() => bare.to_string(),
+        _ => id.to_string(),
+    };
+    let raw = splice::without_value(e.raw.as_str(), &[id, &bare]).into_owned();
+    if stands_in(&raw, &bare) {
+        // Somewhere else, too. Without its record, nobody knows of which post a comment is: what
+        // it says of that one would stay when that one goes.
+        e.raw = "".into();
+        if e.post_type == PostType::Comment {
+            e.link_title = None;
+            e.url = None;
+        }
+    } else {
+        e.raw = raw.into();
+    }
+    if e.url.as_ref().is_some_and(|url| stands_in(url.as_str(), &bare)) {
+        e.url = None;
+    }
+}
+
+/// Whether an id stands in a text, with an end on both sides.
+fn stands_in(text: &str, id: &str) -> bool {
+    text.match_indices(id).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + id.len()..].chars().next();
+        !before.into_iter().chain(after).any(char::is_alphanumeric)
+    })
+}
+
+/// The ids of other posts that a post names.
+pub fn names_of(e: &Envelope<'_>) -> BTreeSet<String> {
+    let own = |id: &Option<Text<'_>>| id.as_ref().map(|id| id.as_str().to_string());
+    [thread_of(e), own(&e.parent_id), own(&e.crosspost_parent)].into_iter().flatten().collect()
+}
+
 /// The post that a comment belongs to, as its record says.
-pub fn thread_of(e: &Envelope<'_>) -> Option<String> {
+fn thread_of(e: &Envelope<'_>) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Link<'a> {
         #[serde(borrow, default)]
@@ -232,14 +287,18 @@ pub enum Rewritten {
 /// # Errors
 /// When the object cannot be read as envelopes.
 pub fn rewrite(object: impl Read, forgotten: &Forgotten) -> io::Result<Rewritten> {
-    change_lines(object, &mut |e| match forgotten.remains(e) {
-        Some(Remains::Nothing) => Change::Remove,
-        Some(Remains::Stub) if e.post_type != PostType::Moved && !is_stripped(e) => {
-            strip(e);
-            Change::Write
+    change_lines(object, &mut |e| {
+        let remains = forgotten.remains(e);
+        if remains == Some(Remains::Nothing) {
+            return Change::Remove;
         }
-        _ if forgotten.cut_thread(e) => Change::Write,
-        _ => Change::Keep,
+        // First, because the record says of which post a comment is.
+        let mut changed = forgotten.cut_links(e);
+        if remains == Some(Remains::Stub) && e.post_type != PostType::Moved && !is_stripped(e) {
+            strip(e);
+            changed = true;
+        }
+        if changed { Change::Write } else { Change::Keep }
     })
 }
 
@@ -405,6 +464,60 @@ mod tests {
             "{text}"
         );
         assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Same));
+    }
+
+    #[test]
+    fn answers_and_crossposts_of_what_is_forgotten_forget_its_id() {
+        let reply = r#"{"platform":"reddit","source":"s","native_id":"t1_c","post_type":"comment","created_at":"2026-11-02T00:00:00.000Z","body":"my own words","url":"https://e.test/r/x/comments/a/a_title/c/","parent_id":"t1_gone7","link_title":"a title","fetched_at":"2026-11-02T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{\"link_id\":\"t3_a\",\"parent_id\":\"t1_gone7\",\"gone70\":1}"}"#;
+        let noisy = reply.replace(r#"\"gone70\":1"#, r#"\"context\":\"/r/x/comments/a/_/gone7/?x\""#);
+        let cross = r#"{"platform":"reddit","source":"s","native_id":"t3_d","post_type":"post","created_at":"2026-11-02T00:00:00.000Z","title":"a title of its own","url":"https://e.test/r/y/comments/d/","crosspost_parent":"t3_gone7","fetched_at":"2026-11-02T00:00:00.000Z","seq":1,"adapter_version":"reddit/1","raw":"{\"crosspost_parent\":\"t3_gone7\",\"url\":\"/r/x/comments/gone7/late/\"}"}"#;
+        let ticket = r#"{"platform":"desk","source":"s","native_id":"12","post_type":"ticket","created_at":"2026-11-02T00:00:00.000Z","body":"again","parent_id":"11","fetched_at":"2026-11-02T00:00:00.000Z","seq":1,"adapter_version":"generic/2","raw":"{\"id\":12,\"answers\":\"11\"}"}"#;
+        let forget = |line: &str, ids: &[(&str, &str)], remains: Remains| {
+            let packed = zstd::encode_all(format!("{line}\n").as_bytes(), 1).unwrap();
+            let mut forgotten = Forgotten::new("lake");
+            for (platform, id) in ids {
+                forgotten.add(&tombstone(forgotten.post(platform, id), remains));
+            }
+            match rewrite(packed.as_slice(), &forgotten).unwrap() {
+                Rewritten::By(object) => {
+                    assert!(matches!(rewrite(object.reader(), &forgotten).unwrap(), Rewritten::Same));
+                    Some(lines(&object))
+                }
+                Rewritten::Same => None,
+                Rewritten::Gone => panic!("the answer is nobody's but its own"),
+            }
+        };
+        let gone = [("reddit", "t1_gone7"), ("reddit", "t3_gone7"), ("desk", "11")];
+        let text = forget(reply, &gone, Remains::Nothing).unwrap();
+        assert!(!text.replace("gone70", "").contains("gone7"), "{text}");
+        assert!(text.contains("my own words") && text.contains("a title") && text.contains("t3_a"), "{text}");
+        // Its own thread goes later: it is still known as one of its comments.
+        let text = forget(text.trim_end(), &[("reddit", "t3_a")], Remains::Nothing).unwrap();
+        assert!(!text.contains("a title") && !text.contains("t3_a") && !text.contains("e.test"), "{text}");
+
+        let text = forget(&noisy, &gone, Remains::Nothing).unwrap();
+        assert!(
+            !text.contains("gone7") && !text.contains("a title") && text.contains("my own words"),
+            "{text}"
+        );
+        let text = forget(cross, &gone, Remains::Nothing).unwrap();
+        assert!(!text.contains("gone7"), "{text}");
+        assert!(text.contains("a title of its own") && text.contains("/comments/d/"), "{text}");
+        let text = forget(ticket, &gone, Remains::Nothing).unwrap();
+        assert!(!text.contains("11\"") && text.contains("again"), "{text}");
+        // What was only deleted at its site may be named.
+        for line in [reply, cross, ticket] {
+            assert_eq!(forget(line, &gone, Remains::Stub), None, "{line}");
+            let e: Envelope<'_> = serde_json::from_str(line).unwrap();
+            assert!(gone.iter().any(|(_, id)| names_of(&e).contains(*id)), "{line}");
+        }
+        // A deleted answer forgets the id as well.
+        let mut both = Forgotten::new("lake");
+        both.add(&tombstone(both.post("reddit", "t1_c"), Remains::Stub));
+        both.add(&tombstone(both.post("reddit", "t1_gone7"), Remains::Nothing));
+        let packed = zstd::encode_all(format!("{reply}\n").as_bytes(), 1).unwrap();
+        let Rewritten::By(object) = rewrite(packed.as_slice(), &both).unwrap() else { panic!("both count") };
+        assert!(!lines(&object).contains("gone7") && !lines(&object).contains("my own words"));
     }
 
     #[test]

@@ -411,7 +411,7 @@ impl<'a> Intake<'a> {
                 if envelope.link_title.is_none() {
                     envelope.link_title = link_title.map(Text::from);
                 }
-                envelope.raw = Text(splice::redact(&cut, &redactor, None));
+                adapter_reddit::finish(&mut envelope, &cut, &redactor);
                 self.take(envelope, raw)
             }
             Err(reject) => self.reject(&reject, raw),

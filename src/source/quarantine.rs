@@ -72,7 +72,8 @@ pub(super) fn glimpse(record: &[u8], redactor: &Redactor, column: Option<&str>) 
     let head = &record[..record.len().min(4096)];
     // A character for every byte, so that broken UTF-8 is shown as it is.
     let text: String = head.iter().map(|b| char::from(*b)).collect();
-    let shown = splice::redact(&text, redactor, column);
+    let column: Option<String> = column.map(|c| c.bytes().map(char::from).collect());
+    let shown = splice::redact(&text, redactor, column.as_deref());
     let mut out = String::new();
     for c in shown.chars().take(GLIMPSE) {
         match c {
@@ -102,6 +103,8 @@ mod tests {
         assert_eq!(glimpse(b"a\xff", &drop, None), r"a\xff");
         assert_eq!(glimpse(b"{\"author\":\"bob\",\"x\":\"\xff", &drop, None), r#"{"author":null,"x":"\xff"#);
         assert_eq!(glimpse(br#"{"author":"bob","x":1"#, &drop, None), r#"{"author":null,"x":1"#);
+        let beside = r#"{"verfaßt.von":"bob","x":1"#.as_bytes();
+        assert!(!glimpse(beside, &drop, Some("verfaßt.von")).contains("bob"), "a column beyond ASCII");
         let mut long = br#"{"x":""#.to_vec();
         long.extend(std::iter::repeat_n(b'y', 10_000));
         assert_eq!(glimpse(&long, &drop, None).len(), GLIMPSE);

@@ -156,7 +156,9 @@ impl Paging {
                 }
             }
         }
-        if fresh_ordered == 0 && items.iter().any(|item| !item.pinned) {
+        // A last page may repeat the one before: items move while pages are read.
+        let repeats = fresh_ordered == 0 && items.iter().any(|item| !item.pinned);
+        if repeats && after.is_some() {
             return Step::Over(End::Loop);
         }
         let last = ordered.len().saturating_sub(LAST_FEW);
@@ -170,7 +172,7 @@ impl Paging {
             return Step::Over(End::Passed);
         }
         let Some(after) = after else {
-            self.slots += items.len();
+            self.slots += if repeats { fresh } else { items.len() };
             return Step::Over(if self.slots < self.plan.sure { End::Ended } else { End::Capped });
         };
         // A page that is short, but not the last one, lacks items that Reddit left out.

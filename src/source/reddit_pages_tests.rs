@@ -81,6 +81,26 @@ fn a_first_reading_ends_where_the_project_begins() {
 }
 
 #[test]
+fn a_last_page_of_what_was_shown_before_is_the_end() {
+    let mut paging = Paging::new(plan(None));
+    assert_eq!(paging.page(&items(1..101), Some("a")), Step::More("a".into()));
+    assert_eq!(paging.page(&items(90..101), None), Step::Over(End::Ended));
+    let end = paging.conclude(End::Ended);
+    assert_eq!((end.reach, end.reason, end.covered), (Reach::Complete, None, Some((0, TO))));
+    // A page that goes on is none.
+    let mut paging = Paging::new(plan(None));
+    assert_eq!(paging.page(&items(1..101), Some("a")), Step::More("a".into()));
+    assert_eq!(paging.page(&items(1..101), Some("b")), Step::Over(End::Loop));
+    // And where such listings end, it ends whatever there is.
+    let mut paging = Paging::new(plan(None));
+    for n in 0..9 {
+        let page = items(n * 100 + 1..n * 100 + 101);
+        assert_eq!(paging.page(&page, Some(&format!("{n}"))), Step::More(format!("{n}")));
+    }
+    assert_eq!(paging.page(&items(890..901), None), Step::Over(End::Capped));
+}
+
+#[test]
 fn the_limit_of_listings_is_no_end() {
     let pages = |age: i64| {
         let mut paging = Paging::new(plan(None));

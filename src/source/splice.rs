@@ -215,8 +215,16 @@ pub(super) fn cut_nested(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// Puts `null` in the place of every value that is one of these words, at any depth.
+pub(super) fn without_value<'a>(text: &'a str, words: &[&str]) -> Cow<'a, str> {
+    replace(text, |_, value| {
+        let word = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        words.contains(&word).then_some(Cow::Borrowed("null"))
+    })
+}
+
 /// Removes or replaces authors at any depth, as the privacy rule says. `column` is one more
-/// key that names an author.
+/// key that names an author, as a column map writes it.
 pub(super) fn redact<'a>(text: &'a str, redactor: &Redactor, column: Option<&str>) -> Cow<'a, str> {
     // Without these bytes no key names an author, not even an escaped one.
     static AUTHOR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("uthor"));
@@ -225,23 +233,91 @@ pub(super) fn redact<'a>(text: &'a str, redactor: &Redactor, column: Option<&str
     if redactor.keeps() || (column.is_none() && AUTHOR.find(b).is_none() && ESCAPED.find(b).is_none()) {
         return Cow::Borrowed(text);
     }
-    replace(text, |key, value| {
-        let own = column.is_some_and(|c| c.as_bytes() == key);
-        let kind = if own { Some(AuthorKey::Name) } else { author_key(key) };
-        match kind? {
-            AuthorKey::Name => Some(match serde_json::from_str::<String>(value) {
-                Ok(name) => match redactor.replace(&name) {
-                    Some(new) => Cow::Owned(serde_json::Value::String(new.into_owned()).to_string()),
-                    None => Cow::Borrowed("null"),
-                },
-                Err(_) => Cow::Borrowed("null"),
-            }),
-            AuthorKey::About => Some(Cow::Borrowed("null")),
-        }
+    replace(text, |key, value| match is_author(key, column) {
+        None => profile_value(key, value, redactor),
+        Some(AuthorKey::Name) => Some(match serde_json::from_str::<String>(value) {
+            Ok(name) => match redactor.replace(&name) {
+                Some(new) => Cow::Owned(serde_json::Value::String(new.into_owned()).to_string()),
+                None => Cow::Borrowed("null"),
+            },
+            Err(_) => Cow::Borrowed("null"),
+        }),
+        Some(AuthorKey::About) => Some(Cow::Borrowed("null")),
     })
 }
 
-enum AuthorKey {
+/// The channel of a person's profile (`u_name`), with what stands for the name.
+pub(super) fn without_profile(channel: &str, redactor: &Redactor) -> Option<String> {
+    let name = channel.get(..2).filter(|start| start.eq_ignore_ascii_case("u_")).map(|_| &channel[2..])?;
+    Some(format!("u_{}", redactor.replace(name).unwrap_or_default()))
+}
+
+/// An address at Reddit without the profile that it leads through, which it does not need; empty
+/// where it leads to the profile itself. `None` for other addresses.
+pub(super) fn without_profile_path(address: &str) -> Option<String> {
+    let at = match address.split_once("://") {
+        None if address.starts_with('/') => 0,
+        None => return None,
+        Some((scheme, rest)) => {
+            let host = rest.split('/').next().unwrap_or_default();
+            if host != "reddit.com" && !host.ends_with(".reddit.com") {
+                return None;
+            }
+            scheme.len() + 3 + host.len()
+        }
+    };
+    let (host, path) = address.split_at(at);
+    let starts = |prefix: &&&str| path.get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix));
+    let prefix = ["/r/u_", "/user/", "/u/"].iter().find(starts)?;
+    Some(match path[prefix.len()..].split_once('/') {
+        Some((_, rest)) if rest.starts_with("comments/") => format!("{host}/{rest}"),
+        _ => String::new(),
+    })
+}
+
+/// What stands for a value of Reddit's that names a person by their profile.
+fn profile_value(key: &[u8], value: &str, redactor: &Redactor) -> Option<Cow<'static, str>> {
+    let path = match key {
+        b"subreddit" | b"subreddit_name_prefixed" => false,
+        b"permalink" | b"url" | b"url_overridden_by_dest" | b"link_permalink" | b"link_url" => true,
+        _ => return None,
+    };
+    // Few do.
+    if !value.contains("u_") && !value.contains("U_") && !value.contains("u/") && !value.contains("/user/") {
+        return None;
+    }
+    let text = serde_json::from_str::<String>(value).ok()?;
+    let new = if path {
+        without_profile_path(&text)?
+    } else if key == b"subreddit" {
+        without_profile(&text, redactor)?
+    } else {
+        format!("u/{}", redactor.replace(text.strip_prefix("u/")?).unwrap_or_default())
+    };
+    Some(Cow::Owned(serde_json::Value::String(new).to_string()))
+}
+
+/// What a key or a column's name says of an author: the usual ones, and the one that a column map
+/// names. Where that one has a dot, a record may hold it whole (`requester.name`), inside of another
+/// (`requester`), and with more about the same person beside it (`requester.email`).
+pub(super) fn is_author(key: &[u8], column: Option<&str>) -> Option<AuthorKey> {
+    let column = column.unwrap_or_default();
+    if !column.is_empty() {
+        let outer = column.split_once('.').map_or("", |(outer, _)| outer);
+        if key == column.as_bytes() || (!outer.is_empty() && key == outer.as_bytes()) {
+            return Some(AuthorKey::Name);
+        }
+        if !outer.is_empty() && key.strip_prefix(outer.as_bytes()).is_some_and(|rest| rest.starts_with(b"."))
+        {
+            return Some(AuthorKey::About);
+        }
+    }
+    author_key(key)
+}
+
+/// How a key is about an author.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum AuthorKey {
     /// Names a person.
     Name,
     /// Says something about one (flair, settings).
@@ -309,6 +385,43 @@ mod tests {
             redact(raw, &redactor(AuthorRule::Drop), Some("reviewer")),
             r#"{"reviewer":null,"text":"reviewer"}"#
         );
+    }
+
+    #[test]
+    fn a_column_with_a_dot_goes_whole_and_in_parts() {
+        let raw = r#"{"requester.name":"Eve","requester.email":"e@e.test","requester":{"name":"Eve"},"requesters":2,"text":"requester"}"#;
+        assert_eq!(
+            redact(raw, &redactor(AuthorRule::Drop), Some("requester.name")),
+            r#"{"requester.name":null,"requester.email":null,"requester":null,"requesters":2,"text":"requester"}"#
+        );
+        let rule = redactor(AuthorRule::Hash { key: b"k".to_vec() });
+        let name = rule.replace("Eve").unwrap().into_owned();
+        assert_eq!(
+            redact(r#"{"requester.name":"Eve"}"#, &rule, Some("requester.name")),
+            format!(r#"{{"requester.name":"{name}"}}"#)
+        );
+    }
+
+    #[test]
+    fn the_channel_of_a_profile_names_nobody() {
+        let raw = r#"{"author":"Bob_1","subreddit":"u_Bob_1","subreddit_name_prefixed":"u/Bob_1","permalink":"/r/u_Bob_1/comments/a/late/","url":"https://www.reddit.com/user/Bob_1/comments/a/late/","link_url":"https://www.reddit.com/user/Bob_1/","title":"u_Bob_1"}"#;
+        assert_eq!(
+            redact(raw, &redactor(AuthorRule::Drop), None),
+            r#"{"author":null,"subreddit":"u_","subreddit_name_prefixed":"u/","permalink":"/comments/a/late/","url":"https://www.reddit.com/comments/a/late/","link_url":"","title":"u_Bob_1"}"#
+        );
+        let rule = redactor(AuthorRule::Hash { key: b"k".to_vec() });
+        let name = rule.replace("Bob_1").unwrap().into_owned();
+        assert_eq!(without_profile("U_Bob_1", &rule), Some(format!("u_{name}")));
+        assert!(
+            redact(raw, &rule, None)
+                .contains(&format!(r#""subreddit":"u_{name}","subreddit_name_prefixed":"u/{name}""#))
+        );
+        let other = r#"{"author":null,"subreddit":"pharmacy","permalink":"/r/pharmacy/comments/u_a/","url":"https://e.test/user/bob/"}"#;
+        assert!(
+            redact(other, &rule, None)
+                .contains(r#""permalink":"/r/pharmacy/comments/u_a/","url":"https://e.test/user/bob/""#)
+        );
+        assert!(matches!(redact(raw, &redactor(AuthorRule::Keep), None), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -438,6 +438,84 @@ fn comments_of_later_days_lose_the_headline_of_a_deleted_post() {
     project.settled();
 }
 
+/// A comment that others answered, and a post that was crossposted, on other days than their own.
+#[test]
+fn nothing_names_what_is_forgotten() {
+    let mut project = Project::files("2026-08-01", "2026-08-03");
+    project.save();
+    let answer = |id: &str, d: u32, parent: &str| {
+        json!({
+            "name": format!("t1_{id}"), "id": id, "link_id": "t3_a01x000", "parent_id": parent,
+            "permalink": format!("/r/pharmacy/comments/a01x000/x/{id}/"), "body": format!("words of {id}"),
+            "created_utc": at(d, 30), "subreddit": "pharmacy", "author": "another",
+        })
+        .to_string()
+            + "\n"
+    };
+    let crosspost = json!({
+        "id": "crossed", "title": "Amazon Pharmacy, see there", "selftext": "", "created_utc": at(3, 40),
+        "subreddit": "amazon", "author": "another", "permalink": "/r/amazon/comments/crossed/x/",
+        "crosspost_parent": NATIVE, "crosspost_parent_list": [record(TITLE, false)],
+        "url": format!("/r/pharmacy/comments/{ID}/quagmire/"),
+    });
+    project.write(
+        "in/a.ndjson",
+        posts("a", 1..=3, 2)
+            + &format!("{}\n{crosspost}\n", record(TITLE, false))
+            + &answer("yvqwm3", 1, "t3_a01x000")
+            + &answer("answer", 2, "t1_yvqwm3"),
+    );
+    project.all();
+    let count = project.number("SELECT count(*) FROM raw_posts");
+    for id in [ID, "yvqwm3"] {
+        assert!(traces(&project, &[id]).iter().any(|t| t.contains("raw_posts/")), "{id}");
+    }
+    // As people write them: a permalink, and an id without its kind.
+    project.ok(&["forget", &format!("https://www.reddit.com/r/pharmacy/comments/{ID}/quagmire/"), "YVQWM3"]);
+    assert_eq!(traces(&project, &[ID, "yvqwm3", "Quagmire"]), BTreeSet::new());
+    assert_eq!(project.number("SELECT count(*) FROM raw_posts"), count - 2);
+    let left = "SELECT native_id FROM raw_posts WHERE native_id IN ('t3_crossed', 't1_answer') ORDER BY 1";
+    assert_eq!(
+        project.query(left),
+        [json!({ "native_id": "t1_answer" }), json!({ "native_id": "t3_crossed" })],
+        "what others wrote stays"
+    );
+    // What comes later forgets them as it comes.
+    project.write("in/b.ndjson", answer("later", 3, "t1_yvqwm3"));
+    project.ok(&["materialize", "--all"]);
+    assert_eq!(traces(&project, &["yvqwm3"]), BTreeSet::new());
+    project.settled();
+    // What never matches is not buried.
+    let refused = project.run(&["forget", "nobody1"]).expect(2);
+    assert!(refused.stderr.contains("reddit:t3_ID"), "{}", refused.stderr);
+}
+
+#[test]
+fn names_are_taken_as_people_write_them() {
+    let mut project = Project::files("2026-08-01", "2026-08-01");
+    project.set("privacy.author", "hash");
+    project.set("privacy.hash_key_env", "FORGET_TEST_KEY");
+    project.save();
+    let by = |id: &str, author: &str| {
+        post(id, 1, 5, &format!("about {id}")).replace("\"somebody\"", &format!("\"{author}\"")) + "\n"
+    };
+    project.write("in/a.ndjson", by("m1", "SomeOne") + &by("m2", "lower_case") + &by("n1", "another"));
+    let run = |args: &[&str]| {
+        let child = project.command(args).env("FORGET_TEST_KEY", "secret").spawn().unwrap();
+        crate::project::finish(child).expect(0)
+    };
+    let count =
+        || run(&["query", "SELECT count(*) AS n FROM raw_posts", "--format", "json"]).json()[0]["n"].clone();
+    run(&["materialize", "--all"]);
+    let told = run(&["forget", "--author", "someone"]);
+    assert!(told.stdout.contains("nobody of that name was captured"), "{}", told.stdout);
+    assert_eq!(count(), 3);
+    run(&["forget", "--author", "/u/SomeOne"]);
+    assert_eq!(count(), 2);
+    run(&["forget", "--author", "u/Lower_Case"]);
+    assert_eq!(count(), 1);
+}
+
 #[test]
 fn killed_anywhere_the_same_again_finishes_it() {
     let stride = std::env::var("RXPULSE_TEST_CRASH_STRIDE").map_or(41, |s| s.parse().unwrap());
