@@ -441,7 +441,7 @@ fn comments_of_later_days_lose_the_headline_of_a_deleted_post() {
 /// A comment that others answered, and a post that was crossposted, on other days than their own.
 #[test]
 fn nothing_names_what_is_forgotten() {
-    let mut project = Project::files("2026-08-01", "2026-08-03");
+    let project = Project::files("2026-08-01", "2026-08-03");
     project.save();
     let answer = |id: &str, d: u32, parent: &str| {
         json!({
