@@ -149,7 +149,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_say() {
         (&[POST, "--note", "  "], "--note is empty"),
         (&[POST, "--risk", "low", "--clear", "risk"], "set and cleared"),
         (&[POST, "--risk", "low", "--day", "2027-01-01"], "not one of the project's days"),
-        (&["t3_a02x003", "--risk", "low", "--day", "2026-08-03"], "on 2026-08-03"),
+        (&["t3_a02x003", "--risk", "low", "--day", "2026-08-03"], "not of 2026-08-03; leave out --day"),
         (&["reddit:t3_new", "--risk", "low"], "--day"),
     ] {
         let told = wrong(args);
