@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::matcher::{PhraseSet, Scratch};
+use super::matcher::{Found, PhraseSet, Scratch};
 use super::norm::{NORM_VERSION, norm};
 use super::phrase::{PHRASE_VERSION, Phrase};
 use crate::diagnostic::TextProblem;
@@ -221,7 +221,7 @@ impl Brands {
     pub fn matches(&self, normed: &str, platform: &str, channel: &str, scratch: &mut Scratch) -> BrandMatch {
         scratch.flags.clear();
         scratch.flags.resize(self.brands.len(), 0);
-        self.phrases.scan(normed, scratch, |scratch, phrase, _| {
+        self.phrases.scan(normed, scratch, |scratch, Found { phrase, .. }| {
             let role = self.roles[phrase as usize].0;
             scratch.flags[usize::from(role.brand)] |= role.list.map_or(ANY, |list| 1 << list);
         });
@@ -244,7 +244,7 @@ impl Brands {
         let mut scratch = Scratch::new();
         let matched = self.matches(&normed, platform, channel, &mut scratch);
         let mut found = Vec::new();
-        self.phrases.scan(&normed, &mut scratch, |_, phrase, span| found.push((phrase, span)));
+        self.phrases.scan(&normed, &mut scratch, |_, f| found.push((f.phrase, f.span)));
         found.sort_unstable_by_key(|f| f.0);
         let mut out = Vec::new();
         for number in matched.brand.into_iter().chain(matched.also) {

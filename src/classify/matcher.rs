@@ -1,15 +1,17 @@
 //! Many phrases against one text, in one pass.
 //!
 //! Of every sequence of words the longest word is its anchor. The words of a text are looked up
-//! among the anchors; at each, the neighbours are compared. `near` and `not` are
-//! settled afterwards, from the places found. Invariant: the answer does not depend on what
-//! other phrases are in the set.
+//! among the anchors; at each, the neighbours are compared. Choices, `near` and `not` are
+//! settled afterwards, from the places found: sequences that one side of a phrase may be are a
+//! group, so a side with a hundred choices costs what one with two does. Invariants: the answer
+//! does not depend on what other phrases are in the set, and a phrase with choices matches
+//! where one of the phrases does that write them out.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::anchors::Anchors;
-use super::phrase::{Atom, Phrase, Token};
+use super::phrase::{Atom, Phrase, Token, near_text};
 use super::words::{Place, is_symbol, places, words_between};
 
 /// Memory that is used again from text to text. One for each thread; works with any set.
@@ -19,9 +21,12 @@ pub struct Scratch {
     seen: Vec<u32>,
     round: u32,
     hits: Vec<Hit>,
+    by_end: Vec<Hit>,
     places: Vec<Place>,
+    chosen: Vec<u32>,
     pub(super) flags: Vec<u64>,
     pub(super) rules: Vec<u32>,
+    pub(super) ways: Vec<Vec<u32>>,
 }
 
 impl Scratch {
@@ -33,9 +38,21 @@ impl Scratch {
 
 #[derive(Clone, Copy, Debug)]
 struct Hit {
-    atom: u32,
+    group: u32,
     start: usize,
     end: usize,
+    atom: u32,
+}
+
+/// Where a phrase matches.
+#[derive(Clone, Debug)]
+pub(crate) struct Found<'a> {
+    /// The phrase's number.
+    pub phrase: u32,
+    /// From the first to the last word of it, in bytes.
+    pub span: Range<usize>,
+    /// What was chosen, for [`PhraseSet::written`].
+    pub way: &'a [u32],
 }
 
 #[derive(Debug)]
@@ -44,16 +61,16 @@ struct CompiledAtom {
     anchor: usize,
     /// Phrases that are nothing but this.
     alone: Vec<u32>,
-    /// Phrases with `near` or `not` whose head this is.
-    heads: Vec<u32>,
-    /// Whether every place is needed, not only the first.
-    keep_all: bool,
+    /// The groups that it is in. Then every place is needed, not only the first.
+    groups: Vec<u32>,
 }
 
+/// Of phrases with choices, `near` or `not`: groups of sequences by their numbers.
 #[derive(Debug)]
 struct Compound {
     near: Vec<(u32, u32)>,
     not: Vec<u32>,
+    has_choices: bool,
 }
 
 /// Phrases, ready to be matched. A phrase is known by its number, in the order they were given.
@@ -61,6 +78,8 @@ struct Compound {
 pub(crate) struct PhraseSet {
     anchors: Anchors,
     atoms: Vec<CompiledAtom>,
+    /// By group: the phrases whose head it is.
+    heads: Vec<Vec<u32>>,
     /// By phrase number; `None` for those that are one sequence or everything.
     compounds: Vec<Option<Compound>>,
     everything: Vec<u32>,
@@ -78,39 +97,53 @@ impl PhraseSet {
     /// Compiles phrases.
     pub(crate) fn new(phrases: &[Phrase]) -> Self {
         let mut set = Self::default();
-        let mut atoms: HashMap<Atom, u32> = HashMap::new();
+        let mut known = Known::default();
         for (number, phrase) in (0u32..).zip(phrases) {
             let Phrase::Words { head, near, not } = phrase else {
                 set.everything.push(number);
                 set.compounds.push(None);
                 continue;
             };
-            let head = set.atom(head, &mut atoms);
-            if near.is_empty() && not.is_empty() {
-                set.atoms[head as usize].alone.push(number);
+            let ways = head.ways();
+            if let ([only], true, true) = (ways.as_slice(), near.is_empty(), not.is_empty()) {
+                let atom = set.atom(only, &mut known);
+                set.atoms[atom as usize].alone.push(number);
                 set.compounds.push(None);
                 continue;
             }
-            set.atoms[head as usize].heads.push(number);
-            set.atoms[head as usize].keep_all = true;
-            let near: Vec<_> =
-                near.iter().map(|(words, atom)| (*words, set.atom(atom, &mut atoms))).collect();
-            let not: Vec<_> = not.iter().map(|atom| set.atom(atom, &mut atoms)).collect();
-            for &atom in near.iter().map(|(_, atom)| atom).chain(&not) {
-                set.atoms[atom as usize].keep_all = true;
-            }
-            set.compounds.push(Some(Compound { near, not }));
+            let has_choices = ways.len() > 1 || near.iter().any(|(_, side)| side.has_choices());
+            let head = set.group(&ways, &mut known);
+            set.heads[head as usize].push(number);
+            let near =
+                near.iter().map(|(words, side)| (*words, set.group(&side.ways(), &mut known))).collect();
+            let not = not.iter().map(|atom| set.group(std::slice::from_ref(atom), &mut known)).collect();
+            set.compounds.push(Some(Compound { near, not, has_choices }));
         }
         set.anchors = Anchors::new(set.atoms.iter().map(|atom| (atom.tokens.as_slice(), atom.anchor)));
         set
     }
 
-    fn atom(&mut self, atom: &Atom, known: &mut HashMap<Atom, u32>) -> u32 {
-        if let Some(&number) = known.get(atom) {
+    /// The sequences one of which must stand at a place.
+    fn group(&mut self, ways: &[Atom], known: &mut Known) -> u32 {
+        let mut atoms: Vec<u32> = ways.iter().map(|way| self.atom(way, known)).collect();
+        atoms.sort_unstable();
+        atoms.dedup();
+        if let Some(&number) = known.groups.get(&atoms) {
+            return number;
+        }
+        let number = self.heads.len() as u32;
+        self.heads.push(Vec::new());
+        atoms.iter().for_each(|&atom| self.atoms[atom as usize].groups.push(number));
+        known.groups.insert(atoms, number);
+        number
+    }
+
+    fn atom(&mut self, atom: &Atom, known: &mut Known) -> u32 {
+        if let Some(&number) = known.atoms.get(atom) {
             return number;
         }
         let number = self.atoms.len() as u32;
-        known.insert(atom.clone(), number);
+        known.atoms.insert(atom.clone(), number);
         // The longest word is the rarest, near enough; a whole word beats a beginning.
         let weight = |t: &Token| match t {
             Token::Word { text, prefix } => 2 * text.len() + usize::from(!prefix),
@@ -122,22 +155,36 @@ impl PhraseSet {
             tokens: atom.0.clone(),
             anchor,
             alone: Vec::new(),
-            heads: Vec::new(),
-            keep_all: false,
+            groups: Vec::new(),
         });
         number
     }
 
+    /// The phrase as it was found, with what was chosen written out: `late near/8 package` for
+    /// `(late|lost) near/8 (package|box)`. `None` when there is nothing to choose. Without what
+    /// it does not count.
+    pub(crate) fn written(&self, phrase: u32, way: &[u32]) -> Option<String> {
+        let compound = self.compounds.get(phrase as usize)?.as_ref().filter(|c| c.has_choices)?;
+        let atom = |number: &u32| Some(Atom(self.atoms.get(*number as usize)?.tokens.clone()));
+        let mut out = atom(way.first()?)?.to_string();
+        for ((words, _), number) in compound.near.iter().zip(&way[1..]) {
+            out.push_str(&near_text(*words));
+            out.push_str(&atom(number)?.to_string());
+        }
+        Some(out)
+    }
+
     /// Calls `found` once for every phrase that matches the text, with the first place where
-    /// it does (or for every place, see [`PhraseSet::every_place`]). In no particular order. The text must be [normalized](super::norm).
+    /// it does (or for every place, see [`PhraseSet::every_place`]). In no particular order. The
+    /// text must be [normalized](super::norm).
     pub(crate) fn scan(
         &self,
         text: &str,
         scratch: &mut Scratch,
-        mut found: impl FnMut(&mut Scratch, u32, Range<usize>),
+        mut found: impl FnMut(&mut Scratch, Found<'_>),
     ) {
         for &phrase in &self.everything {
-            found(scratch, phrase, 0..0);
+            found(scratch, Found { phrase, span: 0..0, way: &[] });
         }
         if self.atoms.is_empty() {
             return;
@@ -160,17 +207,16 @@ impl PhraseSet {
             self.anchors.at(text, &words, at, |number, end| {
                 let atom = &self.atoms[number as usize];
                 let first = scratch.seen[number as usize] != round;
-                if !first && !atom.keep_all && !self.every {
+                if !first && atom.groups.is_empty() && !self.every {
                     return;
                 }
                 let Some(span) = atom.verify(text, &words, at, word.start..end) else { return };
                 scratch.seen[number as usize] = round;
-                if atom.keep_all {
-                    hits.push(Hit { atom: number, start: span.start, end: span.end });
-                }
+                let hit = |&group| Hit { group, start: span.start, end: span.end, atom: number };
+                hits.extend(atom.groups.iter().map(hit));
                 if first || self.every {
                     for &phrase in &atom.alone {
-                        found(scratch, phrase, span.clone());
+                        found(scratch, Found { phrase, span: span.clone(), way: &[number] });
                     }
                 }
             });
@@ -182,58 +228,82 @@ impl PhraseSet {
         scratch.hits = hits;
     }
 
-    /// `near` and `not`.
+    /// Choices, `near` and `not`.
     fn settle(
         &self,
         text: &str,
         hits: &mut [Hit],
         scratch: &mut Scratch,
-        found: &mut impl FnMut(&mut Scratch, u32, Range<usize>),
+        found: &mut impl FnMut(&mut Scratch, Found<'_>),
     ) {
-        hits.sort_unstable_by_key(|h| (h.atom, h.start));
+        hits.sort_unstable_by_key(|h| (h.group, h.start, h.end, h.atom));
         let hits = &*hits;
-        let of = |atom: u32| {
-            let from = hits.partition_point(|h| h.atom < atom);
-            let len = hits[from..].partition_point(|h| h.atom == atom);
-            &hits[from..from + len]
+        // The same, each group by where its sequences end: those of several lengths end in
+        // another order than they begin.
+        let mut by_end = std::mem::take(&mut scratch.by_end);
+        by_end.clear();
+        by_end.extend_from_slice(hits);
+        by_end.sort_unstable_by_key(|h| (h.group, h.end, h.start, h.atom));
+        let range = |group: u32| {
+            let from = hits.partition_point(|h| h.group < group);
+            from..from + hits[from..].partition_point(|h| h.group == group)
         };
+        let mut way = std::mem::take(&mut scratch.chosen);
         let mut from = 0;
         while let Some(first) = hits.get(from) {
-            let group = of(first.atom);
+            let group = &hits[range(first.group)];
             from += group.len();
-            for &phrase in &self.atoms[first.atom as usize].heads {
+            for &phrase in &self.heads[first.group as usize] {
                 let Some(compound) = &self.compounds[phrase as usize] else { continue };
                 // Of one sequence, a later start has a later end: only the last one that
                 // starts before our end can overlap.
                 let free = |h: &Hit| {
-                    compound.not.iter().all(|&atom| {
-                        let others = of(atom);
+                    compound.not.iter().all(|&not| {
+                        let others = &hits[range(not)];
                         let before = others.partition_point(|o| o.start < h.end);
                         before == 0 || others[before - 1].end <= h.start
                     })
                 };
-                let spans = group.iter().filter(|h| free(h)).filter_map(|h| {
-                    let mut span = h.start..h.end;
-                    for &(words, atom) in &compound.near {
-                        let others = of(atom);
-                        let after = others.partition_point(|o| o.start < h.end);
-                        let right = others[after..].iter().find(|o| free(o));
-                        let left = others[..after].iter().rev().find(|o| o.end <= h.start && free(o));
-                        let close = match (left, right) {
-                            (Some(l), _) if words_between(text, l.end, h.start, words) => l,
-                            (_, Some(r)) if words_between(text, h.end, r.start, words) => r,
-                            _ => return None,
-                        };
+                for head in group.iter().filter(|h| free(h)) {
+                    let mut span = head.start..head.end;
+                    way.clear();
+                    way.push(head.atom);
+                    let all = compound.near.iter().all(|&(words, near)| {
+                        let others = range(near);
+                        let ended = &by_end[others.clone()];
+                        let ended = &ended[..ended.partition_point(|o| o.end <= head.start)];
+                        let left = ended.iter().rev().find(|o| free(o));
+                        let close =
+                            left.filter(|l| words_between(text, l.end, head.start, words)).or_else(|| {
+                                let others = &hits[others];
+                                let after = others.partition_point(|o| o.start < head.end);
+                                let right = others[after..].iter().find(|o| free(o));
+                                right.filter(|r| words_between(text, head.end, r.start, words))
+                            });
+                        let Some(close) = close else { return false };
                         span = span.start.min(close.start)..span.end.max(close.end);
+                        way.push(close.atom);
+                        true
+                    });
+                    if all {
+                        found(scratch, Found { phrase, span, way: &way });
+                        if !self.every {
+                            break;
+                        }
                     }
-                    Some(span)
-                });
-                for span in spans.take(if self.every { usize::MAX } else { 1 }) {
-                    found(scratch, phrase, span);
                 }
             }
         }
+        scratch.chosen = way;
+        scratch.by_end = by_end;
     }
+}
+
+/// What sequences and groups have numbers already.
+#[derive(Default)]
+struct Known {
+    atoms: HashMap<Atom, u32>,
+    groups: HashMap<Vec<u32>, u32>,
 }
 
 impl CompiledAtom {
@@ -284,7 +354,7 @@ mod tests {
         let set = PhraseSet::new(&parsed);
         let text = norm(text);
         let mut out = vec![None; phrases.len()];
-        set.scan(&text, &mut Scratch::new(), |_, phrase, span| {
+        set.scan(&text, &mut Scratch::new(), |_, Found { phrase, span, .. }| {
             assert!(out[phrase as usize].is_none(), "found twice");
             out[phrase as usize] = Some(text[span].to_string());
         });
@@ -355,6 +425,18 @@ mod tests {
         ("é", "l'é", None),
         ("ozempic", "💊ozempic💊", Some("ozempic")),
         ("*", "", Some("")),
+        ("(late|lost) near (box|parcel)", "the parcel is lost", Some("parcel is lost")),
+        ("(late|lost) near (box|parcel)", "the parcel is here", None),
+        ("my (new|old big) box", "my old big box", Some("my old big box")),
+        ("my (new|old big) box", "my new big box", None),
+        ("(late|too late)", "much too late", Some("too late")),
+        ("(late|lost)", "lost, and late", Some("lost")),
+        ("(a|b) not \"a c\"", "a c", None),
+        ("(a|b) not \"a c\"", "a c b", Some("b")),
+        // The long one ends later than the short one that begins after it.
+        ("x near/0 (a b c|b)", "a b c x", Some("a b c x")),
+        ("x near/1 (a b c|b)", "b c x", Some("b c x")),
+        ("(a b|b) near/0 (c|b c)", "a b c", Some("a b c")),
     ];
 
     #[test]
@@ -375,7 +457,7 @@ mod tests {
         let phrases = ["a", "b near/0 c", "d not \"e d\""].map(|p| Phrase::parse(p).unwrap());
         let places = |set: PhraseSet| {
             let mut out = Vec::new();
-            set.scan("a b c a c b e d d", &mut Scratch::new(), |_, p, span| out.push((p, span.start)));
+            set.scan("a b c a c b e d d", &mut Scratch::new(), |_, f| out.push((f.phrase, f.span.start)));
             out.sort_unstable();
             out
         };
@@ -390,8 +472,8 @@ mod tests {
         let mut scratch = Scratch { round: u32::MAX - 3, ..Scratch::default() };
         for _ in 0..8 {
             let mut found = Vec::new();
-            small.scan("a b", &mut scratch, |_, p, _| found.push(p));
-            large.scan("a b", &mut scratch, |_, p, _| found.push(10 + p));
+            small.scan("a b", &mut scratch, |_, f| found.push(f.phrase));
+            large.scan("a b", &mut scratch, |_, f| found.push(10 + f.phrase));
             assert_eq!(found, [0, 10, 12]);
         }
     }
@@ -431,6 +513,56 @@ mod tests {
             for (phrase, out) in phrases.iter().zip(out) {
                 let head: Vec<&str> = phrase.iter().map(String::as_str).collect();
                 prop_assert_eq!(out.is_some(), slow(&head, &text), "{:?} in {:?}", head, text);
+            }
+        }
+
+        /// A phrase with choices matches where one that writes them out does, and says which.
+        #[test]
+        fn choices_agree_with_what_they_write_out(
+            sides in prop::collection::vec(
+                (prop::collection::vec(r"[ab]{1,2}( [ab])?", 1..4), 0u32..3, r"[a-c]|"),
+                1..4,
+            ),
+            not in r"(a b|b|aa)?",
+            text in prop::collection::vec(r"[ab]{1,2}|c|\.", 0..12),
+        ) {
+            let text = text.join(" ");
+            let mut phrase = String::new();
+            let mut written = vec![String::new()];
+            for (at, (choices, words, after)) in sides.iter().enumerate() {
+                let near = if at > 0 { format!(" near/{words} ") } else { String::new() };
+                phrase.push_str(&format!("{near}({}) {after}", choices.join("|")));
+                written = written
+                    .iter()
+                    .flat_map(|start| choices.iter().map(move |c| format!("{start}{c} {after}")).collect::<Vec<_>>())
+                    .map(|w| w.trim().to_string())
+                    .collect();
+                if at + 1 < sides.len() {
+                    let near = format!(" near/{} ", sides[at + 1].1);
+                    written.iter_mut().for_each(|w| w.push_str(&near));
+                }
+            }
+            let phrase = if not.is_empty() { phrase } else { format!("{phrase} not \"{not}\"") };
+            let Ok(choices) = Phrase::parse(&phrase) else { return Ok(()) };
+            let written: Vec<Phrase> = written
+                .iter()
+                .filter_map(|w| {
+                    // A `not` that can take nothing away is refused.
+                    let whole = Phrase::parse(&format!("{w} not \"{not}\""));
+                    if not.is_empty() { Phrase::parse(w).ok() } else { whole.or_else(|_| Phrase::parse(w)).ok() }
+                })
+                .collect();
+            let text = norm(&text);
+            let mut one = None;
+            let set = PhraseSet::new(&[choices]);
+            set.scan(&text, &mut Scratch::new(), |_, found| one = Some(set.written(0, found.way)));
+            let mut any = Vec::new();
+            PhraseSet::new(&written).scan(&text, &mut Scratch::new(), |_, found| {
+                any.push(written[found.phrase as usize].short());
+            });
+            prop_assert_eq!(one.is_some(), !any.is_empty(), "{} in {:?}: {:?}", phrase, text, any);
+            if let Some(Some(way)) = one {
+                prop_assert!(any.contains(&way), "{} of {:?} in {:?}", way, any, text);
             }
         }
 

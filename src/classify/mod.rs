@@ -20,8 +20,8 @@ mod words;
 mod traps;
 
 pub use brand::{BrandDef, BrandExplanation, BrandMatch, Brands, Spanned};
-pub(crate) use matcher::PhraseSet;
 pub use matcher::Scratch;
+pub(crate) use matcher::{Found, PhraseSet};
 pub use norm::{NORM_VERSION, norm};
 pub use phrase::PHRASE_VERSION;
 pub(crate) use phrase::Phrase;

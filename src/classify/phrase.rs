@@ -3,7 +3,8 @@
 //! ```text
 //! phrase  = "*"                                       every text
 //!         | words ("near" | "near/N") words … ["not" words …]
-//! words   = one or more words side by side; a run in double quotes is taken literally
+//! words   = one or more words or choices side by side; a run in double quotes is taken literally
+//! choice  = "(" words { "|" words } ")"           one of these
 //! word    = late | don't | refill* (any word that begins so) | * (any one word) | $ € £ ¥ %
 //! ```
 //!
@@ -11,8 +12,10 @@
 //! commas and other signs between them, but never across the end of a sentence (`. ! ? ;`).
 //! `A near B`: at most 5 words between them (`near/N`: N), in either order, sentence ends
 //! allowed. `A not B`: a match of A (or of what it is near) does not count where it overlaps a
-//! match of B. `$*` is a dollar sign and whatever word follows it.
+//! match of B. `$*` is a dollar sign and whatever word follows it. A phrase with choices matches
+//! where it would match with one of each written out.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::norm::norm;
@@ -27,6 +30,8 @@ const NEAR: u32 = 5;
 const NEAR_MOST: u32 = 50;
 /// Most words of one side.
 const WORDS_MOST: usize = 24;
+/// Most ways of choosing the words of one side.
+const WAYS_MOST: usize = 2_000;
 
 /// One place of a sequence.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -40,6 +45,13 @@ pub(crate) enum Token {
 }
 
 impl Token {
+    fn word(&self) -> Option<&str> {
+        match self {
+            Token::Word { text, .. } => Some(text),
+            Token::Symbol(_) | Token::Any => None,
+        }
+    }
+
     /// Whether one place of a text can be both.
     fn may_equal(&self, other: &Token) -> bool {
         use Token::*;
@@ -60,14 +72,74 @@ pub(crate) struct Atom(pub Vec<Token>);
 
 impl Atom {
     fn words(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|token| match token {
-            Token::Word { text, .. } => Some(text.as_str()),
-            Token::Symbol(_) | Token::Any => None,
+        self.0.iter().filter_map(Token::word)
+    }
+}
+
+/// What stands at one place of a side.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Part {
+    One(Token),
+    /// Any of these.
+    OneOf(Vec<Vec<Token>>),
+}
+
+impl Part {
+    fn one(&self) -> Option<&Token> {
+        match self {
+            Part::One(token) => Some(token),
+            Part::OneOf(_) => None,
+        }
+    }
+}
+
+/// Words side by side, some of which may be chosen from several. It has one place in a text where
+/// one of [`Side::ways`] stands.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Side(Vec<Part>);
+
+impl Side {
+    /// Every way of choosing, in the order in which they are written.
+    pub(crate) fn ways(&self) -> Vec<Atom> {
+        let mut out = vec![Vec::new()];
+        for part in &self.0 {
+            match part {
+                Part::One(token) => out.iter_mut().for_each(|way| way.push(token.clone())),
+                Part::OneOf(choices) => {
+                    let longer = |way: &Vec<Token>| {
+                        let way = way.clone();
+                        choices.iter().map(move |choice| [way.as_slice(), choice].concat())
+                    };
+                    out = out.iter().flat_map(longer).collect();
+                }
+            }
+        }
+        out.into_iter().map(Atom).collect()
+    }
+
+    /// Whether there is anything to choose.
+    pub(crate) fn has_choices(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::OneOf(_)))
+    }
+
+    /// How many ways there are.
+    fn count(&self) -> usize {
+        let ways = |part: &Part| match part {
+            Part::One(_) => 1,
+            Part::OneOf(choices) => choices.len(),
+        };
+        self.0.iter().map(ways).fold(1, usize::saturating_mul)
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = &Token> {
+        self.0.iter().flat_map(|part| match part {
+            Part::One(token) => vec![token],
+            Part::OneOf(choices) => choices.iter().flatten().collect(),
         })
     }
 
-    fn shares_a_word(&self, other: &Atom) -> bool {
-        self.0.iter().any(|a| other.0.iter().any(|b| a.may_equal(b)))
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.tokens().filter_map(Token::word)
     }
 }
 
@@ -77,7 +149,7 @@ pub(crate) enum Phrase {
     /// Matches every text, the empty one too.
     Everything,
     /// Matches where `head` matches, with each of `near` close by, outside every match of `not`.
-    Words { head: Atom, near: Vec<(u32, Atom)>, not: Vec<Atom> },
+    Words { head: Side, near: Vec<(u32, Side)>, not: Vec<Atom> },
 }
 
 /// What is wrong with a phrase, and what to write instead.
@@ -93,19 +165,36 @@ fn error<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, Ph
 
 #[derive(Clone, PartialEq, Debug)]
 enum Item {
-    Token(Token),
+    Part(Part),
     Near(u32),
     Not,
 }
 
 impl Phrase {
-    /// The words that a text must have: of the head and of what is near it, beginnings too.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+    fn sides(&self) -> impl Iterator<Item = &Side> {
         let (head, near) = match self {
             Phrase::Everything => (None, &[][..]),
             Phrase::Words { head, near, .. } => (Some(head), near.as_slice()),
         };
-        head.into_iter().chain(near.iter().map(|(_, atom)| atom)).flat_map(Atom::words)
+        head.into_iter().chain(near.iter().map(|(_, side)| side))
+    }
+
+    /// The words that it looks for: of the head and of what is near it, beginnings and
+    /// choices too.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
+        self.sides().flat_map(Side::words)
+    }
+
+    /// Whether no text without such a word matches.
+    pub(crate) fn needs(&self, such: impl Fn(&str) -> bool) -> bool {
+        self.sides().any(|side| {
+            side.0.iter().any(|part| match part {
+                Part::One(token) => token.word().is_some_and(&such),
+                Part::OneOf(choices) => {
+                    choices.iter().all(|choice| choice.iter().filter_map(Token::word).any(&such))
+                }
+            })
+        })
     }
 
     /// The words of what takes a match away.
@@ -138,17 +227,17 @@ impl Phrase {
         }
         let items = items(&text)?;
         let mut head = Vec::new();
-        let mut near: Vec<(u32, Vec<Token>)> = Vec::new();
-        let mut not: Vec<Vec<Token>> = Vec::new();
+        let mut near: Vec<(u32, Vec<Part>)> = Vec::new();
+        let mut not: Vec<Vec<Part>> = Vec::new();
         for item in items {
             match item {
-                Item::Token(token) => {
+                Item::Part(part) => {
                     let side = match (not.last_mut(), near.last_mut()) {
                         (Some(side), _) => side,
                         (None, Some((_, side))) => side,
                         (None, None) => &mut head,
                     };
-                    side.push(token);
+                    side.push(part);
                 }
                 Item::Near(_) if !not.is_empty() => {
                     return error("`near` stands after `not`", "put `near` first: A near B not C");
@@ -157,7 +246,7 @@ impl Phrase {
                 Item::Not => not.push(Vec::new()),
             }
         }
-        let whole = || match text.contains('"') {
+        let whole = || match text.contains(['"', '(']) {
             true => "to look for the words themselves, put them in double quotes".to_string(),
             false => format!("to look for the words themselves, quote them: \"{text}\""),
         };
@@ -167,24 +256,27 @@ impl Phrase {
         if head.is_empty() {
             return error("there is nothing before `near` or `not`", whole());
         }
-        let head = atom(head)?;
+        let head = side(head)?;
         let near = near
             .into_iter()
-            .map(|(words, side)| match side.is_empty() {
+            .map(|(words, parts)| match parts.is_empty() {
                 true => error("there is nothing after `near`", whole()),
-                false => Ok((words, atom(side)?)),
+                false => Ok((words, side(parts)?)),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let not = not
-            .into_iter()
-            .map(|side| match side.is_empty() {
-                true => error("there is nothing after `not`", whole()),
-                false => atom(side),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        // A choice after `not` is as many `not`s.
+        let mut excluded = Vec::new();
+        for parts in not {
+            match parts.is_empty() {
+                true => return error("there is nothing after `not`", whole()),
+                false => excluded.extend(side(parts)?.ways()),
+            }
+        }
+        let not = excluded;
         for excluded in &not {
             // Without a common word the two can never overlap: someone meant the word "not".
-            if !head.shares_a_word(excluded) && !near.iter().any(|(_, a)| a.shares_a_word(excluded)) {
+            let mut sides = std::iter::once(&head).chain(near.iter().map(|(_, side)| side));
+            if !sides.any(|side| side.tokens().any(|token| excluded.0.iter().any(|t| t.may_equal(token)))) {
                 return error(
                     format!("`not {excluded}` never takes a match of `{head}` away: they share no word"),
                     whole(),
@@ -196,14 +288,16 @@ impl Phrase {
 }
 
 fn items(text: &str) -> Result<Vec<Item>, PhraseError> {
-    let mut items = Vec::new();
+    let mut out = Items::default();
     let mut quoted = false;
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         if c == '"' || c == '\u{201C}' || c == '\u{201D}' {
             quoted = !quoted;
+        } else if !quoted && matches!(c, '(' | '|' | ')') {
+            out.sign(c)?;
         } else if is_symbol(c) {
-            items.push(Item::Token(Token::Symbol(c)));
+            out.token(Token::Symbol(c));
         } else if c == '*' {
             let before = text[..at].chars().next_back();
             let after = text[at + 1..].chars().next();
@@ -216,19 +310,20 @@ fn items(text: &str) -> Result<Vec<Item>, PhraseError> {
             if before == Some('*') {
                 return error("`**` means nothing", "write one `*`");
             }
-            items.push(Item::Token(Token::Any));
+            out.token(Token::Any);
         } else if c.is_alphanumeric() {
             let mut end = super::words::word_end(text, at);
             let word = &text[at..end];
-            let alone = text[..at].chars().next_back().is_none_or(|b| b == ' ');
+            let alone = text[..at].chars().next_back().is_none_or(|b| matches!(b, ' ' | '(' | '|' | ')'));
             let next = text[end..].chars().next();
             let operator = !quoted && alone;
-            if operator && word == "not" && next.is_none_or(|n| n == ' ') {
-                items.push(Item::Not);
-            } else if operator && word == "near" && next.is_none_or(|n| n == ' ' || n == '/') {
+            let ends = |n: char| matches!(n, ' ' | '(' | '|' | ')');
+            if operator && word == "not" && next.is_none_or(ends) {
+                out.operator(Item::Not, word)?;
+            } else if operator && word == "near" && next.is_none_or(|n| ends(n) || n == '/') {
                 let mut words = NEAR;
                 if next == Some('/') {
-                    let digits: &str = text[end + 1..].split(' ').next().unwrap_or("");
+                    let digits: &str = text[end + 1..].split([' ', '(']).next().unwrap_or("");
                     words = match digits.parse::<u32>() {
                         Ok(n) if n <= NEAR_MOST => n,
                         _ => {
@@ -240,10 +335,10 @@ fn items(text: &str) -> Result<Vec<Item>, PhraseError> {
                     };
                     end += 1 + digits.len();
                 }
-                items.push(Item::Near(words));
+                out.operator(Item::Near(words), "near")?;
             } else {
                 let prefix = next == Some('*');
-                items.push(Item::Token(Token::Word { text: word.to_string(), prefix }));
+                out.token(Token::Word { text: word.to_string(), prefix });
                 if prefix {
                     end += 1;
                     let after = text[end..].chars().next();
@@ -267,39 +362,157 @@ fn items(text: &str) -> Result<Vec<Item>, PhraseError> {
     if quoted {
         return error("a quotation mark is not closed", "close it, or remove it");
     }
-    Ok(items)
+    out.finish()
 }
 
-fn atom(tokens: Vec<Token>) -> Result<Atom, PhraseError> {
-    if tokens.len() > WORDS_MOST {
+/// What to write when a choice is not written right.
+const CHOICE_HELP: &str = "a choice is written (late|delayed|on the way)";
+
+/// The items of a phrase as they are read, and the choice that is open.
+#[derive(Default)]
+struct Items {
+    items: Vec<Item>,
+    open: Option<Vec<Vec<Token>>>,
+}
+
+impl Items {
+    fn token(&mut self, token: Token) {
+        match self.open.as_mut().and_then(|choices| choices.last_mut()) {
+            Some(choice) => choice.push(token),
+            None => self.items.push(Item::Part(Part::One(token))),
+        }
+    }
+
+    fn operator(&mut self, item: Item, word: &str) -> Result<(), PhraseError> {
+        if self.open.is_some() {
+            return error(
+                format!("`{word}` stands inside of ( )"),
+                format!("put it outside: (late|lost) near order; or quote the word: (\"{word}\" here|late)"),
+            );
+        }
+        self.items.push(item);
+        Ok(())
+    }
+
+    fn sign(&mut self, sign: char) -> Result<(), PhraseError> {
+        match (sign, self.open.take()) {
+            ('(', None) => self.open = Some(vec![Vec::new()]),
+            ('(', Some(_)) => {
+                return error("( ) stands inside of ( )", "write the inner choices out: (a b|a c|d)");
+            }
+            (_, None) => return error(format!("`{sign}` stands outside of ( )"), CHOICE_HELP),
+            (_, Some(choices)) if choices.last().is_none_or(Vec::is_empty) => {
+                return error("there is nothing to choose beside a `|` or inside of ( )", CHOICE_HELP);
+            }
+            ('|', Some(mut choices)) => {
+                choices.push(Vec::new());
+                self.open = Some(choices);
+            }
+            (_, Some(mut choices)) => {
+                let mut seen = std::collections::HashSet::new();
+                choices.retain(|choice| seen.insert(choice.clone()));
+                match choices.len() {
+                    // A choice of one is none.
+                    1 => choices.into_iter().flatten().for_each(|token| self.token(token)),
+                    _ => self.items.push(Item::Part(Part::OneOf(choices))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Vec<Item>, PhraseError> {
+        match self.open {
+            Some(_) => error("a ( is not closed", CHOICE_HELP),
+            None => Ok(self.items),
+        }
+    }
+}
+
+fn side(parts: Vec<Part>) -> Result<Side, PhraseError> {
+    let side = Side(parts);
+    if side.count() > WAYS_MOST {
         return error(
-            format!("more than {WORDS_MOST} words side by side"),
-            "join two shorter phrases by `near`",
+            format!("the choices side by side can be made in more than {WAYS_MOST} ways"),
+            "join two of them by `near`, or write two phrases",
         );
     }
-    if tokens.iter().all(|t| *t == Token::Any) {
-        return error("`*` alone stands for any word here", "add a word: $ *, * weeks, refill*");
+    for way in side.ways() {
+        if way.0.len() > WORDS_MOST {
+            return error(
+                format!("more than {WORDS_MOST} words side by side"),
+                "join two shorter phrases by `near`",
+            );
+        }
+        if way.0.iter().all(|t| *t == Token::Any) {
+            return error("`*` alone stands for any word here", "add a word: $ *, * weeks, refill*");
+        }
     }
-    Ok(Atom(tokens))
+    Ok(side)
+}
+
+impl Token {
+    /// Whether it would be read as an operator.
+    fn is_reserved(&self) -> bool {
+        matches!(self, Token::Word { text, prefix: false } if text == "near" || text == "not")
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Token::Word { text, prefix } => write!(f, "{text}{}", if *prefix { "*" } else { "" }),
+            Token::Symbol(c) => write!(f, "{c}"),
+            Token::Any => f.write_str("*"),
+        }
+    }
+}
+
+/// Tokens with spaces between, in quotes when one of them would be an operator.
+fn sequence<'a>(f: &mut fmt::Formatter<'_>, tokens: impl Iterator<Item = &'a Token> + Clone) -> fmt::Result {
+    let quote = if tokens.clone().any(Token::is_reserved) { "\"" } else { "" };
+    f.write_str(quote)?;
+    for (i, token) in tokens.enumerate() {
+        write!(f, "{}{token}", if i > 0 { " " } else { "" })?;
+    }
+    f.write_str(quote)
 }
 
 impl fmt::Display for Atom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reserved =
-            |t: &Token| matches!(t, Token::Word { text, prefix: false } if text == "near" || text == "not");
-        let quote = if self.0.iter().any(reserved) { "\"" } else { "" };
-        f.write_str(quote)?;
-        for (i, token) in self.0.iter().enumerate() {
+        sequence(f, self.0.iter())
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Runs of words between choices.
+        for (i, run) in self.0.chunk_by(|a, b| matches!((a, b), (Part::One(_), Part::One(_)))).enumerate() {
             if i > 0 {
                 f.write_str(" ")?;
             }
-            match token {
-                Token::Word { text, prefix } => write!(f, "{text}{}", if *prefix { "*" } else { "" })?,
-                Token::Symbol(c) => write!(f, "{c}")?,
-                Token::Any => f.write_str("*")?,
+            match &run[0] {
+                Part::One(_) => {
+                    sequence(f, run.iter().filter_map(Part::one))?;
+                }
+                Part::OneOf(choices) => {
+                    for (i, choice) in choices.iter().enumerate() {
+                        f.write_str(if i > 0 { "|" } else { "(" })?;
+                        sequence(f, choice.iter())?;
+                    }
+                    f.write_str(")")?;
+                }
             }
         }
-        f.write_str(quote)
+        Ok(())
+    }
+}
+
+/// The operator between two sides, with its spaces.
+pub(crate) fn near_text(words: u32) -> Cow<'static, str> {
+    match words {
+        NEAR => " near ".into(),
+        words => format!(" near/{words} ").into(),
     }
 }
 
@@ -308,11 +521,8 @@ impl fmt::Display for Phrase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Phrase::Words { head, near, not } = self else { return f.write_str("*") };
         head.fmt(f)?;
-        for (words, atom) in near {
-            match *words {
-                NEAR => write!(f, " near {atom}")?,
-                words => write!(f, " near/{words} {atom}")?,
-            }
+        for (words, side) in near {
+            write!(f, "{}{side}", near_text(*words))?;
         }
         for atom in not {
             match atom.0.len() {
@@ -351,6 +561,13 @@ mod tests {
             ("nothing near/0 not*", "nothing near/0 not*"),
             ("do-not-call", "do not call"),
             ("supply not \"not about supply\"", "supply not \"not about supply\""),
+            ("( late | lost )near (box|boxes*)", "(late|lost) near (box|boxes*)"),
+            ("my (order|new package) is (late|on the way)", "my (order|new package) is (late|on the way)"),
+            ("(late|late)", "late"),
+            ("(late) box", "late box"),
+            ("(\"not\" here|$*) near/9(x|y z)", "(\"not here\"|$ *) near/9 (x|y z)"),
+            ("a b not (a c|b)", "a b not \"a c\" not b"),
+            ("\"(a|b)\"", "a b"),
         ] {
             let phrase = Phrase::parse(text).map_err(|e| e.message);
             // "do-not-call": inside a hyphenated word `not` is no operator, so it needs quotes.
@@ -380,6 +597,17 @@ mod tests {
             "amazon.com",
             "\"open",
             "- , -",
+            "(late|lost",
+            "late|lost",
+            "late)",
+            "((a|b)|c)",
+            "(a|)",
+            "() late",
+            "(late near order|lost)",
+            "(* not here|late)",
+            "(*|**)",
+            "(a|b) not c",
+            "(*|a) *",
         ]
         .iter()
         .map(|text| match Phrase::parse(text) {
@@ -390,9 +618,35 @@ mod tests {
         insta::assert_snapshot!(all.join("\n"));
     }
 
+    #[test]
+    fn choices_have_a_limit() {
+        let ten = format!("({})", (0..10).map(|n| format!("w{n}")).collect::<Vec<_>>().join("|"));
+        let phrase = Phrase::parse(&[ten.as_str(); 3].join(" near ")).unwrap();
+        assert!(phrase.sides().all(|side| side.ways().len() == 10));
+        assert_eq!(Phrase::parse(&[ten.as_str(); 3].join(" ")).map(|p| p.sides().count()), Ok(1));
+        let error = Phrase::parse(&[ten.as_str(); 4].join(" ")).unwrap_err();
+        assert_eq!(error.message, "the choices side by side can be made in more than 2000 ways");
+    }
+
+    #[test]
+    fn what_a_phrase_needs() {
+        let needs = |text: &str| Phrase::parse(text).unwrap().needs(|word| word == "x");
+        for (text, expected) in [
+            ("x", true),
+            ("a near x", true),
+            ("(x|a)", false),
+            ("(x|a x) b", true),
+            ("(x|a) near (b|x c)", false),
+            ("a not \"x a\"", false),
+            ("*", false),
+        ] {
+            assert_eq!(needs(text), expected, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn never_panics_and_reads_itself_back(text in r#"([a-c]{1,2}\*?|near(/[0-9]{1,2})?|not|"|[$*%é'-]| ){0,12}"#) {
+        fn never_panics_and_reads_itself_back(text in r#"([a-c]{1,2}\*?|near(/[0-9]{1,2})?|not|"|[$*%é'()|-]| ){0,12}"#) {
             if let Ok(phrase) = Phrase::parse(&text) {
                 let canonical = phrase.to_string();
                 prop_assert_eq!(Phrase::parse(&canonical).ok(), Some(phrase), "{}", canonical);

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::brand::Hash;
-use super::matcher::{PhraseSet, Scratch};
+use super::matcher::{Found, PhraseSet, Scratch};
 use super::norm::norm;
 use super::taxonomy_file::{self, IssueDef};
 use crate::diagnostic::TextProblem;
@@ -48,6 +48,9 @@ pub struct Issue {
     pub issue: u16,
     /// The include phrase that decided, see [`Taxonomy::rule_text`]; `None` for the fallback.
     pub rule: Option<u16>,
+    /// What of its choices the text has, written out: `DELIVERY_DELAY: late near package`.
+    /// `None` for a phrase without choices.
+    pub chosen: Option<String>,
     /// The other issue types that match, the most important first.
     pub also: Vec<u16>,
 }
@@ -99,6 +102,8 @@ pub struct Taxonomy {
     /// By phrase number.
     spellings: Vec<String>,
     rules: Vec<String>,
+    /// By rule: its phrase's number.
+    phrase_of: Vec<u32>,
     slices: [[u8; 16]; 3],
 }
 
@@ -124,12 +129,14 @@ impl Taxonomy {
             roles: Vec::new(),
             spellings: Vec::new(),
             rules: Vec::new(),
+            phrase_of: Vec::new(),
             slices,
         };
         let mut phrases = Vec::new();
         for (issue, def) in (0u16..).zip(defs) {
             for phrase in def.include {
                 out.roles.push(Role { issue, rule: Some(out.rules.len() as u16) });
+                out.phrase_of.push(phrases.len() as u32);
                 out.rules.push(format!("{}: {}", def.issue.id, phrase.short()));
                 out.spellings.push(phrase.to_string());
                 phrases.push(phrase);
@@ -176,7 +183,7 @@ impl Taxonomy {
 
     /// The issue of a [normalized](super::norm()) text.
     pub fn classify(&self, normed: &str, scratch: &mut Scratch) -> Issue {
-        self.find(normed, scratch, |_, _| {});
+        self.find(normed, scratch, |_| {});
         let mut out = Issue { issue: self.fallback, ..Issue::default() };
         for &issue in &self.order {
             let at = usize::from(issue);
@@ -185,7 +192,11 @@ impl Taxonomy {
                 continue;
             }
             match out.rule {
-                None => (out.issue, out.rule) = (issue, Some(rule as u16)),
+                None => {
+                    (out.issue, out.rule) = (issue, Some(rule as u16));
+                    let written = self.phrases.written(self.phrase_of[rule as usize], &scratch.ways[at]);
+                    out.chosen = written.map(|words| format!("{}: {words}", self.issues[at].id));
+                }
                 Some(_) => out.also.push(issue),
             }
         }
@@ -194,19 +205,27 @@ impl Taxonomy {
 
     /// Fills `scratch.rules` (the first rule of each issue type) and `scratch.flags` (whether
     /// it is excluded), and tells of every phrase found.
-    fn find(&self, normed: &str, scratch: &mut Scratch, mut found: impl FnMut(u32, Range<usize>)) {
+    fn find(&self, normed: &str, scratch: &mut Scratch, mut found: impl FnMut(Found<'_>)) {
         scratch.flags.clear();
         scratch.flags.resize(self.issues.len(), 0);
         scratch.rules.clear();
         scratch.rules.resize(self.issues.len(), NO_RULE);
-        self.phrases.scan(normed, scratch, |scratch, phrase, span| {
-            let role = self.roles[phrase as usize];
+        if scratch.ways.len() < self.issues.len() {
+            scratch.ways.resize(self.issues.len(), Vec::new());
+        }
+        self.phrases.scan(normed, scratch, |scratch, place| {
+            let role = self.roles[place.phrase as usize];
             let at = usize::from(role.issue);
-            match role.rule {
-                Some(rule) => scratch.rules[at] = scratch.rules[at].min(u32::from(rule)),
+            match role.rule.map(u32::from) {
+                Some(rule) if rule < scratch.rules[at] => {
+                    scratch.rules[at] = rule;
+                    scratch.ways[at].clear();
+                    scratch.ways[at].extend_from_slice(place.way);
+                }
+                Some(_) => {}
                 None => scratch.flags[at] = 1,
             }
-            found(phrase, span);
+            found(place);
         });
     }
 
@@ -222,20 +241,25 @@ impl Taxonomy {
         let normed = norm(text);
         let mut scratch = Scratch::new();
         let mut places = Vec::new();
-        self.find(&normed, &mut scratch, |phrase, span| places.push((phrase, span)));
+        let written = |f: &Found<'_>| self.phrases.written(f.phrase, f.way);
+        self.find(&normed, &mut scratch, |f| places.push((f.phrase, f.span.clone(), written(&f))));
         places.sort_unstable_by_key(|p| p.0);
         let (mut standing, mut excluded) = (Vec::new(), Vec::new());
         for &issue in &self.order {
-            let mine = || places.iter().filter(|(p, _)| self.roles[*p as usize].issue == issue);
+            let mine = || places.iter().filter(|(p, ..)| self.roles[*p as usize].issue == issue);
             let is_rule = |p: u32| self.roles[p as usize].rule.is_some();
-            let Some((phrase, span)) = mine().find(|(p, _)| is_rule(*p)) else { continue };
-            let by = mine().find(|(p, _)| !is_rule(*p)).map(|(p, _)| self.spellings[*p as usize].clone());
+            let spelling = |(phrase, _, written): &(u32, Range<usize>, Option<String>)| {
+                written.clone().unwrap_or_else(|| self.spellings[*phrase as usize].clone())
+            };
+            let Some(place) = mine().find(|(p, ..)| is_rule(*p)) else { continue };
+            let span = &place.1;
+            let by = mine().find(|(p, ..)| !is_rule(*p)).map(spelling);
             let list = if by.is_some() { &mut excluded } else { &mut standing };
             let issue = &self.issues[usize::from(issue)];
             list.push(Candidate {
                 issue: issue.id.clone(),
                 priority: issue.priority,
-                rule: Some(self.spellings[*phrase as usize].clone()),
+                rule: Some(spelling(place)),
                 matched: Some(MatchedText { span: span.clone(), text: normed[span.clone()].to_string() }),
                 excluded_by: by,
             });

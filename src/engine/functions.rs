@@ -504,7 +504,7 @@ impl RxFunction {
             others.clear();
             let (issue, by) = taxonomy.classify(text.unwrap_or_default(), &mut others);
             id.append_value(taxonomy.id(issue));
-            rule.append_option(by.map(|r| taxonomy.rule(r)));
+            rule.append_option(by);
             others.iter().for_each(|i| also.values().append_value(taxonomy.id(*i)));
             also.append(true);
         }

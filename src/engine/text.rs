@@ -17,11 +17,9 @@ pub trait BrandMatcher: Send + Sync {
 pub trait IssueClassifier: Send + Sync {
     /// The id of an issue type.
     fn id(&self, issue: u16) -> &str;
-    /// The rule as people read it.
-    fn rule(&self, rule: u16) -> &str;
-    /// The winning issue type and rule; `also` gets the other types (it comes empty).
-    /// `normed` went through `rx_norm`.
-    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<u16>);
+    /// The winning issue type and the rule that decided, as people read it; `also` gets the
+    /// other types (it comes empty). `normed` went through `rx_norm`.
+    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<Cow<'_, str>>);
     /// Whether posts of the type are customers speaking; `None` for an unknown id.
     fn is_customer_voice(&self, id: &str) -> Option<bool>;
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::classes::Classes;
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
 use super::table_file::{self, ActionRow, At, ReasonRow, RiskFile, ThemeRow};
-use crate::classify::{Phrase, PhraseSet, Scratch, words_of};
+use crate::classify::{Found, Phrase, PhraseSet, Scratch, words_of};
 use crate::diagnostic::{Problem, SourceText, TextProblem, did_you_mean};
 
 /// What takes a risk phrase away when it stands before it in the same sentence.
@@ -280,7 +280,7 @@ impl Rules {
         let (listed, mut plain): (Vec<_>, Vec<_>) = of_reasons
             .into_iter()
             .partition(|(p, _)| p.words().chain(p.not_words()).any(|w| classes.is_token(w)));
-        let listed_anywhere = listed.iter().any(|(p, _)| !p.words().any(|w| classes.is_token(w)));
+        let listed_anywhere = !listed.iter().all(|(p, _)| p.needs(|w| classes.is_token(w)));
         plain.extend(of_themes);
         let mut roles: HashMap<String, Roles> = HashMap::new();
         let mut all = |words: Vec<String>, set: fn(&mut Roles)| {
@@ -358,7 +358,7 @@ impl Rules {
         themes: &mut [u32],
     ) -> bool {
         let mut any = false;
-        of.set.scan(normed, scratch, |_, phrase, span| {
+        of.set.scan(normed, scratch, |_, Found { phrase, span, .. }| {
             let reason = match of.row[phrase as usize] {
                 Row::Theme(theme) => {
                     themes[theme] += 1;

@@ -1,5 +1,6 @@
 //! Lends brands and taxonomy to the engine's text functions.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -36,15 +37,12 @@ impl IssueClassifier for IssueWords {
         self.0.issues().get(usize::from(issue)).map_or("", |i| &i.id)
     }
 
-    fn rule(&self, rule: u16) -> &str {
-        self.0.rule_text(rule)
-    }
-
-    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<u16>) {
+    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<Cow<'_, str>>) {
         SCRATCH.with_borrow_mut(|scratch| {
             let found = self.0.classify(normed, scratch);
             also.extend(found.also);
-            (found.issue, found.rule)
+            let written = || found.rule.map(|rule| Cow::Borrowed(self.0.rule_text(rule)));
+            (found.issue, found.chosen.map(Cow::Owned).or_else(written))
         })
     }
 

@@ -52,19 +52,16 @@ impl IssueClassifier for Issues {
         ["LATE", "PRICE", "OTHER"][issue as usize]
     }
 
-    fn rule(&self, rule: u16) -> &str {
-        ["late: late", "price: price"][rule as usize]
-    }
-
-    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<u16>) {
+    fn classify(&self, normed: &str, also: &mut Vec<u16>) -> (u16, Option<Cow<'_, str>>) {
+        let (late, price) = (Some("late: late".into()), Some("price: price".into()));
         CLASSIFIED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         match (normed.contains("late"), normed.contains("price")) {
             (true, true) => {
                 also.push(1);
-                (0, Some(0))
+                (0, late)
             }
-            (true, false) => (0, Some(0)),
-            (false, true) => (1, Some(1)),
+            (true, false) => (0, late),
+            (false, true) => (1, price),
             (false, false) => (2, None),
         }
     }
