@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::anchors::Anchors;
 use super::phrase::{Atom, Phrase, Token, near_text};
+use super::taxonomy::Evidence;
 use super::words::{Place, is_symbol, places, words_between};
 
 /// Memory that is used again from text to text. One for each thread; works with any set.
@@ -25,14 +26,19 @@ pub struct Scratch {
     places: Vec<Place>,
     chosen: Vec<u32>,
     pub(super) flags: Vec<u64>,
-    pub(super) rules: Vec<u32>,
-    pub(super) ways: Vec<Vec<u32>>,
+    pub(super) evidence: Vec<Evidence>,
 }
 
 impl Scratch {
     /// Empty memory.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Where the word number `n` (from 0) of the text begins that was scanned last; past every
+    /// text when it has no more than `n`.
+    pub(super) fn word_start(&self, n: usize) -> usize {
+        self.places.get(n).map_or(usize::MAX, |word| word.start)
     }
 }
 
@@ -186,6 +192,7 @@ impl PhraseSet {
         for &phrase in &self.everything {
             found(scratch, Found { phrase, span: 0..0, way: &[] });
         }
+        scratch.places.clear();
         if self.atoms.is_empty() {
             return;
         }

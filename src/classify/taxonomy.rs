@@ -1,9 +1,11 @@
 //! Which issue a post is about.
 //!
 //! Of the issue types with an include phrase in the text and no exclude phrase anywhere in it,
-//! the one with the greatest priority wins; equal priorities go by the order of the file. The
-//! rule is the first of its include phrases, in the order of the file, that matches. When
-//! nothing matches, the fallback takes the post.
+//! the one with the most evidence wins: one point for each of its include phrases that the text
+//! has, three at most, and one more when one of them begins within the first ten words, where
+//! people say what they write about. Equal evidence goes by priority, equal priority by the
+//! order of the file. The rule is the first of its include phrases, in the order of the file,
+//! that matches. When nothing matches, the fallback takes the post.
 
 use std::ops::Range;
 
@@ -22,7 +24,7 @@ pub struct IssueType {
     pub title: String,
     /// When a post is of this type.
     pub description: String,
-    /// The greater wins.
+    /// Of types with equal evidence the one with the greater wins.
     pub priority: i32,
     /// False for news, jobs and promotion: counted, but outside shares and alerts.
     pub customer_voice: bool,
@@ -75,6 +77,10 @@ pub struct Candidate {
     pub rule: Option<String>,
     /// Where the include phrase matches; `None` for the fallback.
     pub matched: Option<MatchedText>,
+    /// How many of its include phrases the text has.
+    pub phrases: usize,
+    /// Whether one of them begins within the first words of the text.
+    pub early: bool,
     /// The exclude phrase that took it away.
     pub excluded_by: Option<String>,
 }
@@ -87,8 +93,40 @@ struct Role {
     rule: Option<u16>,
 }
 
-/// Nothing of this issue type was found.
-const NO_RULE: u32 = u32::MAX;
+/// Version of how evidence decides; part of the taxonomy's version.
+const EVIDENCE_VERSION: u64 = 2;
+/// Phrases that count. More of them say that somebody wrote much, or that a type has many.
+const PHRASES_MOST: u32 = 3;
+/// Words at the beginning of a text that count as its title.
+const EARLY_WORDS: usize = 10;
+
+/// What was found of one issue type in a text.
+#[derive(Clone, Debug)]
+pub(super) struct Evidence {
+    /// The first include phrase in the order of the file.
+    rule: Option<u16>,
+    /// What of its choices the text has.
+    way: Vec<u32>,
+    phrases: u32,
+    /// Where the first of them begins.
+    start: usize,
+    excluded: bool,
+}
+
+impl Evidence {
+    const NONE: Self = Self { rule: None, way: Vec::new(), phrases: 0, start: usize::MAX, excluded: false };
+
+    fn clear(&mut self) {
+        let mut way = std::mem::take(&mut self.way);
+        way.clear();
+        *self = Self { way, ..Self::NONE };
+    }
+
+    /// `early_end`: where the first words of the text end.
+    fn points(&self, early_end: usize) -> u32 {
+        self.phrases.min(PHRASES_MOST) + u32::from(self.start < early_end)
+    }
+}
 
 /// Issue types with their phrases, ready to be matched.
 #[derive(Debug)]
@@ -183,50 +221,47 @@ impl Taxonomy {
 
     /// The issue of a [normalized](super::norm()) text.
     pub fn classify(&self, normed: &str, scratch: &mut Scratch) -> Issue {
-        self.find(normed, scratch, |_| {});
-        let mut out = Issue { issue: self.fallback, ..Issue::default() };
-        for &issue in &self.order {
-            let at = usize::from(issue);
-            let rule = scratch.rules[at];
-            if rule == NO_RULE || scratch.flags[at] != 0 {
-                continue;
-            }
-            match out.rule {
-                None => {
-                    (out.issue, out.rule) = (issue, Some(rule as u16));
-                    let written = self.phrases.written(self.phrase_of[rule as usize], &scratch.ways[at]);
-                    out.chosen = written.map(|words| format!("{}: {words}", self.issues[at].id));
-                }
-                Some(_) => out.also.push(issue),
-            }
-        }
-        out
+        let early_end = self.find(normed, scratch, |_| {});
+        let found = |&issue: &u16| {
+            let evidence = &scratch.evidence[usize::from(issue)];
+            (evidence.rule.is_some() && !evidence.excluded).then(|| (evidence.points(early_end), issue))
+        };
+        let mut found: Vec<(u32, u16)> = self.order.iter().filter_map(found).collect();
+        // Stable: equal evidence stays in the order of priority.
+        found.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
+        let mut found = found.into_iter().map(|(_, issue)| issue);
+        let Some(issue) = found.next() else {
+            return Issue { issue: self.fallback, ..Issue::default() };
+        };
+        let Evidence { rule, way, .. } = &scratch.evidence[usize::from(issue)];
+        let written = rule.and_then(|rule| self.phrases.written(self.phrase_of[usize::from(rule)], way));
+        let chosen = written.map(|words| format!("{}: {words}", self.issues[usize::from(issue)].id));
+        Issue { issue, rule: *rule, chosen, also: found.collect() }
     }
 
-    /// Fills `scratch.rules` (the first rule of each issue type) and `scratch.flags` (whether
-    /// it is excluded), and tells of every phrase found.
-    fn find(&self, normed: &str, scratch: &mut Scratch, mut found: impl FnMut(Found<'_>)) {
-        scratch.flags.clear();
-        scratch.flags.resize(self.issues.len(), 0);
-        scratch.rules.clear();
-        scratch.rules.resize(self.issues.len(), NO_RULE);
-        if scratch.ways.len() < self.issues.len() {
-            scratch.ways.resize(self.issues.len(), Vec::new());
-        }
+    /// Fills `scratch.evidence` and tells of every phrase found. Where the first words of the
+    /// text end.
+    fn find(&self, normed: &str, scratch: &mut Scratch, mut found: impl FnMut(Found<'_>)) -> usize {
+        scratch.evidence.iter_mut().for_each(Evidence::clear);
+        scratch.evidence.resize(self.issues.len(), Evidence::NONE);
         self.phrases.scan(normed, scratch, |scratch, place| {
             let role = self.roles[place.phrase as usize];
-            let at = usize::from(role.issue);
-            match role.rule.map(u32::from) {
-                Some(rule) if rule < scratch.rules[at] => {
-                    scratch.rules[at] = rule;
-                    scratch.ways[at].clear();
-                    scratch.ways[at].extend_from_slice(place.way);
+            let evidence = &mut scratch.evidence[usize::from(role.issue)];
+            match role.rule {
+                None => evidence.excluded = true,
+                Some(rule) => {
+                    evidence.phrases += 1;
+                    evidence.start = evidence.start.min(place.span.start);
+                    if evidence.rule.is_none_or(|first| rule < first) {
+                        evidence.rule = Some(rule);
+                        evidence.way.clear();
+                        evidence.way.extend_from_slice(place.way);
+                    }
                 }
-                Some(_) => {}
-                None => scratch.flags[at] = 1,
             }
             found(place);
         });
+        scratch.word_start(EARLY_WORDS)
     }
 
     /// The spelling of a rule, without its `not` parts: `DELIVERY_DELAY: still waiting near order`.
@@ -236,16 +271,21 @@ impl Taxonomy {
     }
 
     /// Every issue type that the text could have: the winner first, then the others by
-    /// importance, then what an exclude phrase took away. The text may be raw.
+    /// evidence, then what an exclude phrase took away. The text may be raw.
     pub fn explain(&self, text: &str) -> Vec<Candidate> {
         let normed = norm(text);
         let mut scratch = Scratch::new();
         let mut places = Vec::new();
         let written = |f: &Found<'_>| self.phrases.written(f.phrase, f.way);
-        self.find(&normed, &mut scratch, |f| places.push((f.phrase, f.span.clone(), written(&f))));
+        let early_end =
+            self.find(&normed, &mut scratch, |f| places.push((f.phrase, f.span.clone(), written(&f))));
         places.sort_unstable_by_key(|p| p.0);
         let (mut standing, mut excluded) = (Vec::new(), Vec::new());
-        for &issue in &self.order {
+        let mut order = self.order.clone();
+        let points = |issue: u16| scratch.evidence[usize::from(issue)].points(early_end);
+        order.sort_by_key(|&issue| std::cmp::Reverse(points(issue)));
+        for issue in order {
+            let evidence = &scratch.evidence[usize::from(issue)];
             let mine = || places.iter().filter(|(p, ..)| self.roles[*p as usize].issue == issue);
             let is_rule = |p: u32| self.roles[p as usize].rule.is_some();
             let spelling = |(phrase, _, written): &(u32, Range<usize>, Option<String>)| {
@@ -260,6 +300,8 @@ impl Taxonomy {
                 issue: issue.id.clone(),
                 priority: issue.priority,
                 rule: Some(spelling(place)),
+                phrases: evidence.phrases as usize,
+                early: evidence.start < early_end,
                 matched: Some(MatchedText { span: span.clone(), text: normed[span.clone()].to_string() }),
                 excluded_by: by,
             });
@@ -272,6 +314,8 @@ impl Taxonomy {
                 priority: fallback.priority,
                 rule: None,
                 matched: None,
+                phrases: 0,
+                early: false,
                 excluded_by: None,
             });
         }
@@ -282,6 +326,7 @@ impl Taxonomy {
 
 fn classify_slice(defs: &[IssueDef], order: &[u16]) -> [u8; 16] {
     let mut hash = Hash::new("taxonomy.classify");
+    hash.number(EVIDENCE_VERSION);
     for def in order.iter().map(|&i| &defs[usize::from(i)]) {
         hash.text(&def.issue.id);
         hash.number(u64::from(def.issue.fallback));
@@ -490,6 +535,6 @@ fallback = true
         let text = SMALL.replace("\"cheap\",", "\"cheap\", \"still waiting near order\",");
         let (_, warnings) = Taxonomy::parse(&text).unwrap();
         assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].message.contains("never decides"), "{}", warnings[0].message);
+        assert!(warnings[0].message.contains("alone never decides"), "{}", warnings[0].message);
     }
 }

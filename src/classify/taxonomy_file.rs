@@ -161,7 +161,7 @@ impl Reader {
                     Some(&id) if id != def.issue.id => warnings.push(
                         TextProblem::warning(
                             format!(
-                                "`{phrase}` of `{}` never decides: `{id}` has it too, with the same priority",
+                                "`{phrase}` of `{}` alone never decides: `{id}` has it too, with the same priority",
                                 def.issue.id
                             ),
                             span.clone(),

@@ -103,7 +103,7 @@ pub fn taxonomy(global: &Global, args: &Taxonomy) -> Exit {
     if json {
         let list: Vec<_> = found
             .iter()
-            .map(|c| serde_json::json!({ "issue_type": c.issue, "rule": c.rule, "text": c.matched.as_ref().map(|m| m.text.as_str()), "excluded_by": c.excluded_by, "wins": c.issue == winner }))
+            .map(|c| serde_json::json!({ "issue_type": c.issue, "rule": c.rule, "text": c.matched.as_ref().map(|m| m.text.as_str()), "phrases": c.phrases, "early": c.early, "excluded_by": c.excluded_by, "wins": c.issue == winner }))
             .collect();
         common::print_json(global.format, &serde_json::Value::Array(list))?;
         return Ok(0);
@@ -121,12 +121,19 @@ pub fn taxonomy(global: &Global, args: &Taxonomy) -> Exit {
             .map(|r| format!(" by {}", spoken(r)))
             .unwrap_or_else(|| " because nothing else matches".into());
         let at = c.matched.as_ref().map(|m| format!(" at “{}”", sanitize::line(&m.text))).unwrap_or_default();
+        let evidence = match (c.phrases, c.early) {
+            (0, _) => String::new(),
+            (n, early) => {
+                let early = if early { ", near the beginning" } else { "" };
+                dim(&format!(" ({}{early})", text::plural(n as u64, "phrase")))
+            }
+        };
         let not = c
             .excluded_by
             .as_deref()
             .map(|e| yellow(&format!(" — taken away by “{}”", sanitize::line(e))))
             .unwrap_or_default();
-        out.push_str(&format!("{name}{rule}{at}{not}\n"));
+        out.push_str(&format!("{name}{rule}{at}{evidence}{not}\n"));
     }
     terminal::out(&out);
     Ok(0)

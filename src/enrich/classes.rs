@@ -142,6 +142,15 @@ impl Classes {
         out
     }
 
+    /// A phrase as it is written in a table: with the names of lists in braces.
+    pub(super) fn braces(phrase: &str) -> String {
+        let word = |word: &str| match word.strip_prefix("rx").and_then(|w| w.strip_suffix("xr")) {
+            Some(list) if !list.is_empty() => format!("{{{list}}}"),
+            _ => word.to_string(),
+        };
+        phrase.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether a word of a phrase stands for a list.
     pub(super) fn is_token(&self, word: &str) -> bool {
         self.tokens.iter().any(|token| token == word)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lexicon::{OWN, VADER, shipped};
 use super::model::{Heard, SentimentModel};
-use super::rules::{Reason, Rules, Tables};
+use super::rules::{Findings, Reason, Rules, Tables};
 use super::sentences::{quote, sentences};
 use crate::classify::{NORM_VERSION, PHRASE_VERSION, Scratch, norm};
 
@@ -147,7 +147,7 @@ pub struct Embedded {
 struct Memory {
     scratch: Scratch,
     reasons: Vec<bool>,
-    themes: Vec<u32>,
+    findings: Findings,
 }
 
 thread_local! {
@@ -236,17 +236,15 @@ impl Embedded {
     fn label_with(&self, title: &str, body: &str, issue_type: &str, memory: &mut Memory) -> Labels<'_> {
         memory.reasons.clear();
         memory.reasons.resize(self.rules.reasons.len(), false);
-        memory.themes.clear();
-        memory.themes.resize(self.rules.themes.len(), 0);
-        // Reasons of one sentence, to know which sentence shows the worst.
-        let mut here = vec![false; self.rules.reasons.len()];
+        memory.findings.begin(&self.rules);
         let lexicon = shipped();
         let mut heard = Heard::default();
         let mut loudest: Option<(f64, &str)> = None;
         let mut lowest: Option<(f64, &str)> = None;
+        // The sentence that shows the worst.
         let mut riskiest: Option<(RiskLevel, &str)> = None;
-        let parts = sentences(title).map(|s| (s, HEADLINE)).chain(sentences(body).map(|s| (s, 1.0)));
-        for (sentence, weight) in parts {
+        let parts = || sentences(title).map(|s| (s, HEADLINE)).chain(sentences(body).map(|s| (s, 1.0)));
+        for (number, (sentence, weight)) in parts().enumerate() {
             let normed = norm(sentence);
             let here_heard = self.model.hear(lexicon, &normed);
             heard.add(&here_heard, weight);
@@ -257,9 +255,9 @@ impl Embedded {
             if lowest.is_none_or(|(least, _)| score < least) {
                 lowest = Some((score, sentence));
             }
-            if self.rules.read_sentence(&normed, &mut memory.scratch, &mut here, &mut memory.themes) {
+            if self.rules.read_sentence(&normed, number, &mut memory.scratch, &mut memory.findings) {
                 for (i, reason) in self.rules.reasons.iter().enumerate() {
-                    if !std::mem::take(&mut here[i]) {
+                    if !std::mem::take(&mut memory.findings.here[i]) {
                         continue;
                     }
                     memory.reasons[i] = true;
@@ -267,6 +265,13 @@ impl Embedded {
                         riskiest = Some((reason.level, sentence));
                     }
                 }
+            }
+        }
+        for (i, number) in memory.findings.hinted() {
+            memory.reasons[i] = true;
+            let level = self.rules.reasons[i].level;
+            if riskiest.is_none_or(|(known, _)| level > known) {
+                riskiest = parts().nth(number).map(|(sentence, _)| (level, sentence));
             }
         }
         let mut reasons: Vec<&Reason> = self
@@ -294,7 +299,7 @@ impl Embedded {
             (None, Sentiment::Negative) => lowest.filter(|(score, _)| *score < 0.0).map(|(_, s)| s),
             (None, Sentiment::Neutral) => None,
         };
-        let theme = self.rules.theme(&memory.themes, issue_type);
+        let theme = self.rules.theme(&memory.findings.themes, issue_type);
         let (theme_id, theme) = theme.map_or(("", ""), |t| (t.id.as_str(), t.title.as_str()));
         let action = self.rules.action(worst, theme_id, sentiment);
         let (action_id, recommended_action) = action.map_or(("", ""), |a| (a.id.as_str(), a.title.as_str()));
@@ -393,6 +398,59 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), posts.post.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn two_hints_together_give_a_reason() {
+        let risk = r#"
+version = 1
+negations = ["no"]
+imagined = []
+asked = []
+clause = ["but"]
+words = { drug = ["insulin", "warfarin"] }
+
+[[reason]]
+code = "wrong"
+level = "high"
+category = "patient_safety"
+guard = "negation"
+include = ["wrong {drug}"]
+hints = ["label says", "{drug} near/3 {drug}", "pink"]
+
+[[reason]]
+code = "spied"
+level = "high"
+category = "privacy"
+guard = "none"
+hints = ["neighbor*", "wrong {drug}"]
+"#;
+        let find = |name: &str| {
+            let text = || crate::diagnostic::SourceText { name: name.into(), text: risk.into() };
+            (name == "risk.toml").then(|| Arc::new(text()))
+        };
+        let (tables, problems) = Tables::read(find, &[]);
+        // A phrase that gives a reason gives no hint of another; the shipped actions name other reasons.
+        let told: Vec<&str> = problems.iter().map(|p| p.text.message.as_str()).collect();
+        assert!(told.contains(&"`wrong {drug}` of `spied` never decides: `wrong` has it too"), "{told:?}");
+        let embedded = Embedded::with_tables(tables);
+        let reasons = |text: &str| {
+            let labels = embedded.label(text, "", "");
+            (labels.risk_reasons.join(" "), labels.evidence_quote)
+        };
+        let of = |text: &str| reasons(text).0;
+        assert_eq!(of("the label says so"), "");
+        assert_eq!(of("the label says so, the label says so"), "", "twice the same");
+        assert_eq!(of("insulin and warfarin and insulin"), "", "one hint, whatever its list holds");
+        assert_eq!(of("The label says so. They are pink."), "wrong");
+        assert_eq!(of("The label says so. They are no longer pink."), "", "not where it is denied");
+        assert_eq!(of("My neighbor called. They are pink."), "wrong spied");
+        assert_eq!(of("I got the wrong insulin. My neighbor called."), "wrong");
+        // The sentence of the first hint of the worst shows it.
+        assert_eq!(
+            reasons("Nothing to see. They are pink. The label says so.").1.as_deref(),
+            Some("They are pink.")
+        );
     }
 
     #[test]

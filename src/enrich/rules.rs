@@ -4,7 +4,7 @@
 //! ships with the program stands in. [`Tables::version`] is of what they say, not of how they
 //! are written: comments, white space and the order of phrases change nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -93,8 +93,41 @@ struct Owned {
 #[derive(Clone, Copy, Debug)]
 enum Row {
     Reason(usize),
+    /// The reason, and the hint's number.
+    Hint(usize, u32),
     Theme(usize),
 }
+
+/// What the sentences of a post give, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// By reason: whether the sentence read last gives it; to be taken after each sentence.
+    pub here: Vec<bool>,
+    /// By theme: how many of its phrases the post has.
+    pub themes: Vec<u32>,
+    /// Hints by their numbers, each once: the reason, and the number of the sentence.
+    pub hints: Vec<(u32, usize, usize)>,
+}
+
+impl Findings {
+    /// Makes ready for a post.
+    pub(super) fn begin(&mut self, rules: &Rules) {
+        self.here.clear();
+        self.here.resize(rules.reasons.len(), false);
+        self.themes.clear();
+        self.themes.resize(rules.themes.len(), 0);
+        self.hints.clear();
+    }
+
+    /// The reasons of hints, each with the number of its sentence; empty for fewer than two.
+    pub(super) fn hinted(&self) -> impl Iterator<Item = (usize, usize)> {
+        let enough = self.hints.len() >= HINTS_LEAST;
+        self.hints.iter().filter(move |_| enough).map(|&(_, reason, sentence)| (reason, sentence))
+    }
+}
+
+/// Different hints in a post that together give their reasons.
+const HINTS_LEAST: usize = 2;
 
 /// Words before a risk phrase in which a negation counts.
 const NEGATION_REACH: usize = 4;
@@ -234,7 +267,7 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
     let phrases = |list: &[At<Phrase>]| list.iter().map(|p| p.value.to_string()).collect::<Vec<_>>();
     let names = |list: &[At<String>]| list.iter().map(|n| n.value.clone()).collect::<Vec<_>>();
     let one = |text: &str| vec![text.to_string()];
-    list(one("tables 2"));
+    list(one("tables 3"));
     list(Classes::texts(&risk.words));
     for words in [&risk.negations, &risk.imagined, &risk.asked, &risk.clause] {
         list(words.clone());
@@ -248,6 +281,7 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
             r.guard
         )));
         list(phrases(&r.include));
+        list(phrases(&r.hints));
     }
     for t in themes {
         list(one(&format!("theme {} {}", t.id.value, t.title)));
@@ -275,8 +309,28 @@ impl Rules {
     fn compile(risk: RiskFile, themes: Vec<ThemeRow>, actions: Vec<ActionRow>) -> Self {
         // What is wrong with the lists was told when the file was read.
         let classes = Classes::read(&risk.words, &mut Vec::new());
-        let of_reasons = rows(risk.reasons.iter().map(|r| &r.include), Row::Reason);
-        let of_themes = rows(themes.iter().map(|t| &t.include), Row::Theme);
+        let mut seen = HashSet::new();
+        let mut of_reasons = Vec::new();
+        for (at, reason) in risk.reasons.iter().enumerate() {
+            of_reasons.extend(rows(&reason.include, &mut seen, |_| Row::Reason(at)));
+        }
+        let mut hint = 0;
+        for (at, reason) in risk.reasons.iter().enumerate() {
+            let mut written = None;
+            // A hint with a list in it is one hint, whatever the list holds.
+            let number = |phrase: &At<Phrase>| {
+                if written.replace(phrase.span.start) != Some(phrase.span.start) {
+                    hint += 1;
+                }
+                Row::Hint(at, hint)
+            };
+            of_reasons.extend(rows(&reason.hints, &mut seen, number));
+        }
+        let mut of_themes = Vec::new();
+        let mut seen = HashSet::new();
+        for (at, theme) in themes.iter().enumerate() {
+            of_themes.extend(rows(&theme.include, &mut seen, |_| Row::Theme(at)));
+        }
         let (listed, mut plain): (Vec<_>, Vec<_>) = of_reasons
             .into_iter()
             .partition(|(p, _)| p.words().chain(p.not_words()).any(|w| classes.is_token(w)));
@@ -329,22 +383,22 @@ impl Rules {
         }
     }
 
-    /// Sets the bit of every reason that one normalized sentence gives, and adds the phrases of
-    /// themes in it to the counts. Phrases without lists are looked for in the sentence as it
+    /// Sets the bit of every reason that one normalized sentence gives, and adds the hints and
+    /// the phrases of themes in it. Phrases without lists are looked for in the sentence as it
     /// stands, those with lists where the words of lists are replaced. Tells whether there is a
     /// reason.
     pub(super) fn read_sentence(
         &self,
         normed: &str,
+        sentence: usize,
         scratch: &mut Scratch,
-        reasons: &mut [bool],
-        themes: &mut [u32],
+        findings: &mut Findings,
     ) -> bool {
-        let mut any = self.look(&self.plain, normed, scratch, reasons, themes);
+        let mut any = self.look(&self.plain, normed, sentence, scratch, findings);
         if let Some(replaced) = self.classes.replace(normed) {
-            any |= self.look(&self.listed, &replaced, scratch, reasons, themes);
+            any |= self.look(&self.listed, &replaced, sentence, scratch, findings);
         } else if self.listed_anywhere {
-            any |= self.look(&self.listed, normed, scratch, reasons, themes);
+            any |= self.look(&self.listed, normed, sentence, scratch, findings);
         }
         any
     }
@@ -353,28 +407,34 @@ impl Rules {
         &self,
         of: &Owned,
         normed: &str,
+        sentence: usize,
         scratch: &mut Scratch,
-        reasons: &mut [bool],
-        themes: &mut [u32],
+        findings: &mut Findings,
     ) -> bool {
         let mut any = false;
         of.set.scan(normed, scratch, |_, Found { phrase, span, .. }| {
-            let reason = match of.row[phrase as usize] {
+            let (reason, hint) = match of.row[phrase as usize] {
                 Row::Theme(theme) => {
-                    themes[theme] += 1;
+                    findings.themes[theme] += 1;
                     return;
                 }
-                Row::Reason(reason) if reasons[reason] => return,
-                Row::Reason(reason) => reason,
+                Row::Reason(reason) if findings.here[reason] => return,
+                Row::Hint(_, hint) if findings.hints.iter().any(|(other, ..)| *other == hint) => return,
+                Row::Reason(reason) => (reason, None),
+                Row::Hint(reason, hint) => (reason, Some(hint)),
             };
             let free = match self.reasons[reason].guard {
                 Guard::None => true,
                 Guard::Negation => !self.guarded(normed, span, false),
                 Guard::Hypothetical => !self.guarded(normed, span, true),
             };
-            if free {
-                reasons[reason] = true;
-                any = true;
+            match hint {
+                _ if !free => {}
+                Some(hint) => findings.hints.push((hint, reason, sentence)),
+                None => {
+                    findings.here[reason] = true;
+                    any = true;
+                }
             }
         });
         any
@@ -453,18 +513,14 @@ impl Rules {
     }
 }
 
-/// All phrases with the rows that they stand in; one that stands in two counts for the first.
+/// The phrases of a list with the row of each; one that was seen before counts there.
 fn rows<'a>(
-    lists: impl Iterator<Item = &'a Vec<At<Phrase>>>,
-    row: impl Fn(usize) -> Row,
+    list: &'a [At<Phrase>],
+    seen: &mut HashSet<&'a Phrase>,
+    mut row: impl FnMut(&'a At<Phrase>) -> Row,
 ) -> Vec<(Phrase, Row)> {
-    let mut seen = std::collections::HashSet::new();
-    let mut out = Vec::new();
-    for (at, list) in lists.enumerate() {
-        let new = list.iter().filter(|phrase| seen.insert(&phrase.value));
-        out.extend(new.map(|phrase| (phrase.value.clone(), row(at))));
-    }
-    out
+    let new = list.iter().filter(|phrase| seen.insert(&phrase.value));
+    new.map(|phrase| (phrase.value.clone(), row(phrase))).collect()
 }
 
 impl Owned {

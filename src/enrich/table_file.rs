@@ -4,6 +4,7 @@
 //! What is wrong is left out and told about; what is right is there, so that a problem in one
 //! table hides none in another. Pure.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -58,7 +59,10 @@ pub(super) struct ReasonRow {
     pub level: RiskLevel,
     pub category: RiskCategory,
     pub guard: Guard,
+    /// Each gives the reason.
     pub include: Vec<At<Phrase>>,
+    /// Any two different ones of the table do.
+    pub hints: Vec<At<Phrase>>,
 }
 
 /// One `[[theme]]`.
@@ -103,15 +107,18 @@ pub(super) fn risk(text: &str, problems: &mut Vec<TextProblem>) -> RiskFile {
         (list("negations"), list("imagined"), list("asked"), list("clause"));
     let (mut codes, mut reasons): (Vec<String>, Vec<ReasonRow>) = Default::default();
     for (table, span) in reader.rows(root, "reason", "code") {
-        reader.unknown_keys(table, &["code", "level", "category", "guard", "include"]);
+        reader.unknown_keys(table, &["code", "level", "category", "guard", "include", "hints"]);
         let Some(code) = reader.id(table, "code", &span) else { continue };
         reader.twice(&code, reasons.iter().map(|r| &r.code));
         codes.push(code.value.clone());
         let level = reader.one_of(table, "level", &code, &LEVELS);
         let category = reader.one_of(table, "category", &code, &CATEGORIES);
         let guard = reader.one_of(table, "guard", &code, &GUARDS);
-        let include = reader.phrases(table, &code, Some(&classes));
-        if include.is_empty() && table.get("include").is_none_or(|v| is_empty(v.get_ref())) {
+        let mut seen = HashSet::new();
+        let include = reader.phrases(table, "include", &code, Some(&classes), &mut seen);
+        let hints = reader.phrases(table, "hints", &code, Some(&classes), &mut seen);
+        let nothing = |key: &str| table.get(key).is_none_or(|v| is_empty(v.get_ref()));
+        if nothing("include") && nothing("hints") {
             reader.error(
                 format!("the reason `{}` includes nothing", code.value),
                 code.span.clone(),
@@ -119,9 +126,11 @@ pub(super) fn risk(text: &str, problems: &mut Vec<TextProblem>) -> RiskFile {
             );
         }
         let (Some(level), Some(category), Some(guard)) = (level, category, guard) else { continue };
-        reasons.push(ReasonRow { code, level, category, guard, include });
+        reasons.push(ReasonRow { code, level, category, guard, include, hints });
     }
-    reader.repeated(reasons.iter().map(|r| (r.code.value.as_str(), &r.include)));
+    // What gives a reason by itself gives no hint of another.
+    let lists = reasons.iter().map(|r| (r.code.value.as_str(), &r.include));
+    reader.repeated(lists.chain(reasons.iter().map(|r| (r.code.value.as_str(), &r.hints))));
     RiskFile { negations, imagined, asked, clause, words, codes, reasons }
 }
 
@@ -138,7 +147,7 @@ pub(super) fn themes(text: &str, problems: &mut Vec<TextProblem>) -> Vec<ThemeRo
         let title = reader.title(table, &id);
         let description = reader.text(table, "description").map(|d| d.value).unwrap_or_default();
         let issues = reader.texts(table, "issues");
-        let include = reader.phrases(table, &id, None);
+        let include = reader.phrases(table, "include", &id, None, &mut HashSet::new());
         let aliases = reader.texts(table, "aliases");
         themes.push(ThemeRow { id, title, description, issues, include, aliases });
     }
@@ -436,12 +445,13 @@ impl Reader<'_> {
     fn phrases(
         &mut self,
         table: &DeTable<'_>,
+        key: &str,
         of: &At<String>,
         classes: Option<&Classes>,
+        seen: &mut HashSet<Phrase>,
     ) -> Vec<At<Phrase>> {
         let mut out: Vec<At<Phrase>> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for text in self.texts(table, "include") {
+        for text in self.texts(table, key) {
             let spellings = match classes {
                 Some(classes) => classes.spell(&text, self.problems),
                 None => vec![text.value.clone()],
@@ -450,7 +460,7 @@ impl Reader<'_> {
                 match Phrase::parse(&spelling) {
                     Ok(phrase) if !seen.insert(phrase.clone()) => self.problems.push(
                         TextProblem::warning(
-                            format!("`{}` stands twice in include of `{}`", text.value, of.value),
+                            format!("`{}` stands twice in {key} of `{}`", text.value, of.value),
                             text.span.clone(),
                         )
                         .help("remove one"),
@@ -496,7 +506,10 @@ impl Reader<'_> {
                 match first.get(&phrase.value) {
                     Some(other) => self.problems.push(
                         TextProblem::warning(
-                            format!("`{}` of `{id}` never decides: `{other}` has it too", phrase.value),
+                            format!(
+                                "`{}` of `{id}` never decides: `{other}` has it too",
+                                Classes::braces(&phrase.value.to_string())
+                            ),
                             phrase.span.clone(),
                         )
                         .help("remove one of the two"),

@@ -64,7 +64,7 @@ static FUNCTIONS: [RxFunction; 16] = [
         1..=1,
         "list<varchar>",
         Uses::Taxonomy,
-        "rx_also_matched(text): the other issue types that match, by priority; `text` is rx_norm-ed",
+        "rx_also_matched(text): the other issue types that match, the strongest first; `text` is rx_norm-ed",
     ),
     function(
         "rx_brand",
