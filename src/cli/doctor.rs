@@ -53,6 +53,7 @@ pub fn run(global: &Global, args: &Doctor) -> Exit {
         Ok(project) => {
             inspect(&project, &mut found);
             sources(&project, args.online, &mut found);
+            models(&project, args.online, &mut found);
         }
     }
     let worst = found.iter().map(|f| f.level).max().unwrap_or(Level::Pass);
@@ -247,6 +248,41 @@ fn sources(project: &Project, online: bool, found: &mut Vec<Finding>) {
             }
             Err(CliError::Problems(_)) => {}
         }
+    }
+}
+
+/// Whether those who label general feedback can be asked; with `online`, whether they accept the
+/// key and have the model. Nothing is labelled, and nothing is paid.
+fn models(project: &Project, online: bool, found: &mut Vec<Finding>) {
+    for named in crate::exec::networked(&project.config) {
+        let what = format!("[ai.{}]:", named.as_str());
+        // Posts are labelled all the same, by whoever stands in.
+        let provider = match crate::exec::ai_provider(&project.config, named, None) {
+            Ok(provider) => provider,
+            Err(why) => {
+                let fix = "export it, or set provider = \"embedded\" under [ai]";
+                found.push(finding("credentials", Level::Warn, format!("{what} {why}"), Some(fix)));
+                continue;
+            }
+        };
+        found.push(finding("credentials", Level::Pass, format!("{what} has all it needs"), None));
+        if !online {
+            continue;
+        }
+        let ask = async { tokio::time::timeout(PATIENCE, provider.probe()).await };
+        let told = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime
+                .block_on(ask)
+                .unwrap_or_else(|_| Err(format!("no answer within {} seconds", PATIENCE.as_secs()))),
+            Err(error) => Err(error.to_string()),
+        };
+        found.push(match told {
+            Ok(told) => finding("online", Level::Pass, format!("{what} {told}"), None),
+            Err(why) => {
+                let fix = "look at its key, model and base_url in pipelines.toml";
+                finding("online", Level::Warn, format!("{what} {why}"), Some(fix))
+            }
+        });
     }
 }
 

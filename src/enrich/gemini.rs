@@ -158,6 +158,31 @@ impl Provider for Gemini {
             exchange(&self.client, request, Some(&self.key), read).await
         })
     }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            // "models/x:": what the API says of a model, without a method.
+            let url = self.url("");
+            let request = Request::get(url.trim_end_matches(':'))
+                .secret_header("x-goog-api-key", &self.key)
+                .accept("application/json");
+            let read = |status, retry_after, body: &[u8]| match status {
+                200..300 => Reply::of(match serde_json::from_slice::<Model>(body) {
+                    Ok(model) => Heard::Text(name(model.name.trim_start_matches("models/"))),
+                    Err(_) => Heard::Failed("the answer is not what the API writes".into()),
+                }),
+                _ => Reply::of(failure(status, retry_after, body)),
+            };
+            let found = exchange(&self.client, request, Some(&self.key), read).await.heard.or_why()?;
+            Ok(format!("the key is accepted, and there is a model {found}"))
+        })
+    }
+}
+
+/// What the API says of a model.
+#[derive(Deserialize)]
+struct Model {
+    name: String,
 }
 
 /// An answer of the API, as far as it is read. Fields that say nothing are absent.

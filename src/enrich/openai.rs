@@ -91,6 +91,51 @@ impl Provider for OpenAi {
             exchange(&self.client, request, self.key.as_ref(), read).await
         })
     }
+
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            let url = format!("{}/models", self.base_url.trim_end_matches('/'));
+            let mut request = Request::get(url).accept("application/json");
+            if let Some(key) = &self.key {
+                request = request.bearer(key);
+            }
+            let read = |status, retry_after, body: &[u8]| {
+                Reply::of(match status {
+                    200..300 => Heard::Text(String::from_utf8_lossy(body).into_owned()),
+                    // It is there, and does not tell.
+                    404 | 405 | 501 => Heard::Text(String::new()),
+                    _ => failure(status, retry_after, body),
+                })
+            };
+            let said = exchange(&self.client, request, self.key.as_ref(), read).await.heard.or_why()?;
+            let models: Vec<String> = serde_json::from_str::<Models>(&said)
+                .map(|list| list.data.into_iter().map(|m| name(&m.id)).collect())
+                .unwrap_or_default();
+            // Ollama's names may leave off what stands behind the colon.
+            let is_it = |id: &String| *id == self.model || id.strip_suffix(":latest") == Some(&self.model);
+            match models.as_slice() {
+                [] => Ok("it answers, and does not say which models it has".into()),
+                models if models.iter().any(is_it) => Ok(format!("there is a model {}", self.model)),
+                models => {
+                    let some = models.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let more = if models.len() > 5 { ", …" } else { "" };
+                    Err(format!("it has no model {}; it has {some}{more}", self.model))
+                }
+            }
+        })
+    }
+}
+
+/// What a server says of its models.
+#[derive(Deserialize)]
+struct Models {
+    #[serde(default, deserialize_with = "or_null")]
+    data: Vec<ModelId>,
+}
+
+#[derive(Deserialize)]
+struct ModelId {
+    id: String,
 }
 
 #[derive(Deserialize)]

@@ -121,6 +121,25 @@ pub trait Provider: Send + Sync {
     fn request_bytes(&self, prompt: &Prompt, ask: &Ask) -> u64;
     /// Asks once.
     fn ask<'a>(&'a self, prompt: &'a Prompt, ask: &'a Ask) -> BoxFuture<'a, Reply>;
+    /// Whether it accepts the key and has the model, in words for a person. Labels nothing and
+    /// costs nothing.
+    fn probe(&self) -> BoxFuture<'_, Result<String, String>>;
+}
+
+impl Heard {
+    /// Why there is no answer; `Ok` with an answer.
+    pub(super) fn or_why(self) -> Result<String, String> {
+        match self {
+            Heard::Text(text) => Ok(text),
+            Heard::Cut => Ok(String::new()),
+            Heard::Canceled => Err("it was stopped".into()),
+            Heard::Busy { detail: why, .. }
+            | Heard::Refused(why)
+            | Heard::Failed(why)
+            | Heard::Rejected(why)
+            | Heard::Denied(why) => Err(why),
+        }
+    }
 }
 
 /// The statuses whose bodies say more than their number.

@@ -126,6 +126,8 @@ impl Findings {
     }
 }
 
+/// Phrases of a theme that the post's issue type is worth.
+const ISSUE_PHRASES: u32 = 2;
 /// Different hints in a post that together give their reasons.
 const HINTS_LEAST: usize = 2;
 
@@ -476,14 +478,21 @@ impl Rules {
         (negated > 0 && !own_clause) || (imagined && only_imagined > 0)
     }
 
-    /// The theme: the one with most phrases, the first of equals; else that of the issue type;
-    /// else the last of the table.
+    /// The theme: the one with most phrases, the first of equals. That of the post's issue type
+    /// counts as if it had [`ISSUE_PHRASES`] more, but for the last of the table, which takes
+    /// what nothing else does.
     pub(super) fn theme(&self, counts: &[u32], issue_type: &str) -> Option<&Theme> {
-        let most = counts.iter().copied().max().unwrap_or(0);
-        if most > 0 {
-            return counts.iter().position(|&c| c == most).and_then(|i| self.themes.get(i));
+        let (last, others) = self.themes.split_last()?;
+        let points = |(theme, count): (&Theme, &u32)| {
+            count + if theme.issues.iter().any(|i| i == issue_type) { ISSUE_PHRASES } else { 0 }
+        };
+        let points: Vec<u32> = others.iter().zip(counts).map(points).collect();
+        let own = counts.get(others.len()).copied().unwrap_or(0);
+        let most = points.iter().copied().max().unwrap_or(0);
+        if most == 0 || own > most {
+            return Some(last);
         }
-        self.themes.iter().find(|t| t.issues.iter().any(|i| i == issue_type)).or(self.themes.last())
+        points.iter().position(|&p| p == most).and_then(|at| others.get(at))
     }
 
     /// The theme that a name means: its id, one that it had, or a phrase that stands for it.

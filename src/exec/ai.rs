@@ -298,11 +298,23 @@ pub fn asks_network(config: &Config, asset: AssetIdx) -> Option<&EnrichConfig> {
     }
 }
 
+/// Those over the network who label an asset, and those who stand in for them, each once.
+pub fn networked(config: &Config) -> Vec<Named> {
+    let asks = config.graph.indices().filter_map(|asset| asks_network(config, asset));
+    let named =
+        asks.flat_map(|enrich| std::iter::once(enrich.provider).chain(config.ai.fallback.iter().copied()));
+    let mut out = Vec::new();
+    named.filter(|n| *n != Named::Embedded).for_each(|n| {
+        if !out.contains(&n) {
+            out.push(n);
+        }
+    });
+    out
+}
+
 /// Who may be asked although nobody said what that costs: limits in dollars mean nothing then.
 pub fn unpriced(config: &Config) -> Option<Named> {
-    let asks = config.graph.indices().filter_map(|asset| asks_network(config, asset));
-    asks.flat_map(|enrich| std::iter::once(enrich.provider).chain(config.ai.fallback.iter().copied()))
-        .find(|provider| config.ai.is_unpriced(*provider))
+    networked(config).into_iter().find(|provider| config.ai.is_unpriced(*provider))
 }
 
 /// The words that labels are taken from.

@@ -35,7 +35,7 @@ mod world;
 
 pub use ai::{
     AI_CALLS, Ai, any_answer, asks_network, budget as ai_budget, chain as ai_chain, erase as erase_answers,
-    prompt as ai_prompt, read_calls, unpriced, vocabulary,
+    networked, prompt as ai_prompt, provider as ai_provider, read_calls, unpriced, vocabulary,
 };
 pub use ai_batch_record::{AI_BATCHES, OpenBatch, batch_is_due, erase_batches, open_batches, read_batches};
 pub use ai_table::{read as read_ai_calls, schema as ai_calls_schema};

@@ -489,3 +489,47 @@ fn a_server_of_ones_own_is_asked_the_same_way() {
     all(&fake, &project).expect(0);
     assert_eq!((fake.model_calls().len(), statuses(&project)), (4, only("ok", 30)));
 }
+
+#[test]
+fn the_doctor_asks_whether_the_key_and_the_model_are_there() {
+    let fake = FakeLlm::start();
+    let mut project = project(&fake, 1, 1);
+    let found = |project: &Project, key: &str, args: &[&str], check: &str| {
+        let done = run(project, key, &[&["doctor", "--format", "json"], args].concat()).expect(0);
+        assert!(key.is_empty() || !done.stdout.contains(key), "{}", done.stdout);
+        let list = done.json();
+        let found = list.as_array().unwrap().iter().filter(|f| f["check"] == check);
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_string();
+        let all: Vec<_> = found.map(|f| (text(&f["level"]), text(&f["found"]), text(&f["fix"]))).collect();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.into_iter().next().unwrap()
+    };
+    let (level, told, fix) = found(&project, "", &[], "credentials");
+    assert!(level == "warn" && told.contains(KEY) && fix.contains("embedded"), "{told}; {fix}");
+    let key = fake.config().key.clone();
+    assert_eq!(found(&project, &key, &[], "credentials").0, "pass");
+    assert!(fake.calls().is_empty(), "only when told to");
+
+    let (level, told, _) = found(&project, &key, &["--online"], "online");
+    assert!(level == "pass" && told.contains("there is a model gemini-3.5-flash-lite"), "{told}");
+    let (level, told, fix) = found(&project, "nobodys-key", &["--online"], "online");
+    assert!(level == "warn" && told.contains("API key not valid"), "{told}");
+    assert!(fix.contains("pipelines.toml"), "{fix}");
+    project.set("ai.gemini.model", "gemini-0.1-nano");
+    project.save();
+    let (level, told, _) = found(&project, &key, &["--online"], "online");
+    assert!(level == "warn" && told.contains("gemini-0.1-nano is not found"), "{told}");
+
+    project.set("ai.provider", "openai_compatible");
+    project.set("ai.openai_compatible.model", "fake-llama");
+    project.set("ai.openai_compatible.base_url", fake.openai_base_url());
+    project.save();
+    let (level, told, _) = found(&project, "", &["--online"], "online");
+    assert!(level == "pass" && told.contains("there is a model fake-llama"), "{told}");
+    project.set("ai.openai_compatible.model", "fake-lama");
+    project.save();
+    let (level, told, _) = found(&project, "", &["--online"], "online");
+    assert!(level == "warn" && told.contains("it has no model fake-lama; it has"), "{told}");
+    assert_eq!(fake.bill_pico_usd(), 0);
+    assert_eq!(fake.violations().len(), 2, "the two that are wrong: {:?}", fake.violations());
+}

@@ -134,6 +134,31 @@ fn the_newest_word_counts_field_by_field_and_survives_everything() {
 }
 
 #[test]
+fn a_label_that_names_a_lost_issue_type_is_named_itself() {
+    let mut project = project();
+    project.ok(&["label", POST, "--issue-type", "STOCK", "--by", "ann"]);
+    project.all();
+    for file in ["assets/issue_taxonomy.toml", "assets/themes.toml"] {
+        project.write(file, project.read(file).replace("\"STOCK\"", "\"SUPPLY\""));
+    }
+    // The gate's posts know the old name.
+    project.unset("ai.gate");
+    project.save();
+    let told = |done: crate::project::Done| (done.stderr.contains(&format!("gave {POST}")), done);
+    let (named, done) = told(project.run(&["materialize", "--all"]).expect(3));
+    assert!(
+        named && done.stderr.contains("`STOCK`") && done.stderr.contains("--clear issue_type"),
+        "{}",
+        done.stderr
+    );
+    assert!(told(project.run(&["status"]).expect(0)).1.stdout.contains("STOCK"));
+    project.ok(&["label", POST, "--clear", "issue_type", "--by", "ann"]);
+    let (named, done) = told(project.run(&["materialize", "--all"]).expect(0));
+    assert!(!named, "{}", done.stderr);
+    project.settled();
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_with_what_to_say() {
     let project = project();
     let wrong = |args: &[&str]| project.run(&[&["label"], args].concat()).expect(2).stderr;
