@@ -241,11 +241,13 @@ impl Embedded {
         let mut heard = Heard::default();
         let mut loudest: Option<(f64, &str)> = None;
         let mut lowest: Option<(f64, &str)> = None;
+        let mut asks = false;
         // The sentence that shows the worst.
         let mut riskiest: Option<(RiskLevel, &str)> = None;
         let parts = || sentences(title).map(|s| (s, HEADLINE)).chain(sentences(body).map(|s| (s, 1.0)));
         for (number, (sentence, weight)) in parts().enumerate() {
             let normed = norm(sentence);
+            asks |= self.rules.asks(&normed);
             let here_heard = self.model.hear(lexicon, &normed);
             heard.add(&here_heard, weight);
             let (_, score) = self.model.judge(&here_heard, 0.0);
@@ -301,7 +303,7 @@ impl Embedded {
         };
         let theme = self.rules.theme(&memory.findings.themes, issue_type);
         let (theme_id, theme) = theme.map_or(("", ""), |t| (t.id.as_str(), t.title.as_str()));
-        let action = self.rules.action(worst, theme_id, sentiment);
+        let action = self.rules.action(worst, theme_id, sentiment, asks);
         let (action_id, recommended_action) = action.map_or(("", ""), |a| (a.id.as_str(), a.title.as_str()));
         Labels {
             sentiment,

@@ -52,6 +52,7 @@ pub(super) struct Action {
     pub reasons: Vec<String>,
     pub themes: Vec<String>,
     pub sentiments: Vec<Sentiment>,
+    pub asks: bool,
 }
 
 /// The three tables.
@@ -300,6 +301,10 @@ fn version(risk: &RiskFile, themes: &[ThemeRow], actions: &[ActionRow]) -> [u8; 
         list(names(&a.reasons));
         list(names(&a.themes));
         list(a.sentiments.iter().map(|s| s.as_str().to_string()).collect());
+        // A table without it has the version that it had before there was any.
+        if a.asks {
+            list(one("asks"));
+        }
     }
     let mut out = [0; 16];
     out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
@@ -371,6 +376,7 @@ impl Rules {
             reasons: values(a.reasons),
             themes: values(a.themes),
             sentiments: a.sentiments,
+            asks: a.asks,
         };
         Self {
             reasons: risk.reasons.into_iter().map(reason).collect(),
@@ -442,6 +448,13 @@ impl Rules {
         any
     }
 
+    /// Whether a normalized sentence asks something: by its mark, or by how it begins ("has anyone").
+    pub(super) fn asks(&self, normed: &str) -> bool {
+        let begins =
+            || words_of(normed).take(2).any(|(_, word)| self.roles.get(word).is_some_and(|r| r.asks));
+        normed.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '?').ends_with('?') || begins()
+    }
+
     /// Whether what stands before a match in its clause negates it (or only imagines it).
     fn guarded(&self, normed: &str, span: Range<usize>, imagined: bool) -> bool {
         let role = |word: &str| self.roles.get(word).copied().unwrap_or_default();
@@ -501,13 +514,14 @@ impl Rules {
         at.and_then(|at| self.themes.get(*at))
     }
 
-    /// The action: by the worst reason, else by theme and sentiment; the last of the table
-    /// takes what nothing else does.
+    /// The action: by the worst reason, else by theme, sentiment and whether the post asks
+    /// something; the last of the table takes what nothing else does.
     pub(super) fn action(
         &self,
         reason: Option<&Reason>,
         theme: &str,
         sentiment: Sentiment,
+        asks: bool,
     ) -> Option<&Action> {
         let by_reason = reason.and_then(|r| self.actions.iter().find(|a| a.reasons.contains(&r.code)));
         by_reason
@@ -516,6 +530,7 @@ impl Rules {
                     a.reasons.is_empty()
                         && (a.themes.is_empty() || a.themes.iter().any(|t| t == theme))
                         && (a.sentiments.is_empty() || a.sentiments.contains(&sentiment))
+                        && (asks || !a.asks)
                 })
             })
             .or(self.actions.last())
@@ -603,6 +618,8 @@ mod tests {
             ("themes.toml", "issues = [\"STOCK\"]", "issues = [\"STOCK\"]\naliases = [\"empty shelves\"]"),
             ("actions.toml", "title = \"Help to", "title = \"Try to"),
             ("actions.toml", "sentiments = [\"positive\"]", "sentiments = [\"neutral\"]"),
+            ("actions.toml", "\nasks = true", ""),
+            ("risk.toml", "hints = [", "hints = [\"a hint that is new\", "),
         ] {
             assert_ne!(version(file, from, to), shipped, "{file}: {to}");
         }
@@ -610,7 +627,7 @@ mod tests {
 
     #[test]
     fn mistakes_have_a_place_and_advice() {
-        let cases: [(&str, &str, &str); 17] = [
+        let cases: [(&str, &str, &str); 18] = [
             ("risk.toml", "version = 1", "version = 2"),
             ("risk.toml", "version = 1", "version = "),
             ("risk.toml", "\nlevel = \"high\"", "\nlevel = \"hgih\""),
@@ -632,6 +649,7 @@ mod tests {
             ),
             ("actions.toml", "\"missed_dose\"", "\"mised_dose\""),
             ("actions.toml", "themes = [\"packaging\"]", "themes = [\"pakaging\"]\nreasons = [7]"),
+            ("actions.toml", "\nasks = true", "\nasks = \"yes\""),
         ];
         let mut shown = String::new();
         for (file, from, to) in cases {

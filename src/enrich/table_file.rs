@@ -85,6 +85,8 @@ pub(super) struct ActionRow {
     pub reasons: Vec<At<String>>,
     pub themes: Vec<At<String>>,
     pub sentiments: Vec<Sentiment>,
+    /// Only for posts that ask something.
+    pub asks: bool,
 }
 
 /// Reads `risk.toml`.
@@ -163,14 +165,15 @@ pub(super) fn actions(text: &str, problems: &mut Vec<TextProblem>) -> Vec<Action
     reader.head(root.get_ref(), &["version", "action"]);
     let mut actions: Vec<ActionRow> = Vec::new();
     for (table, span) in reader.rows(root.get_ref(), "action", "id") {
-        reader.unknown_keys(table, &["id", "title", "reasons", "themes", "sentiments"]);
+        reader.unknown_keys(table, &["id", "title", "reasons", "themes", "sentiments", "asks"]);
         let Some(id) = reader.id(table, "id", &span) else { continue };
         reader.twice(&id, actions.iter().map(|a| &a.id));
         let title = reader.title(table, &id);
         let (reasons, themes) = (reader.texts(table, "reasons"), reader.texts(table, "themes"));
         let named = reader.texts(table, "sentiments");
         let sentiments = named.iter().filter_map(|s| reader.choose("sentiments", s, &SENTIMENTS)).collect();
-        actions.push(ActionRow { id, title, reasons, themes, sentiments });
+        let asks = reader.flag(table, "asks");
+        actions.push(ActionRow { id, title, reasons, themes, sentiments, asks });
     }
     actions
 }
@@ -309,6 +312,21 @@ impl Reader<'_> {
                     "put it in quotes",
                 );
                 None
+            }
+        }
+    }
+
+    fn flag(&mut self, table: &DeTable<'_>, key: &str) -> bool {
+        let Some(value) = table.get(key) else { return false };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => *flag,
+            other => {
+                self.error(
+                    format!("{key} is true or false, not {}", kind(other)),
+                    value.span(),
+                    format!("write {key} = true"),
+                );
+                false
             }
         }
     }
