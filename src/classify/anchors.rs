@@ -30,8 +30,10 @@ struct Posting {
 pub(super) struct Anchors {
     /// Whole words, and signs that are words.
     words: Map<String, Vec<Posting>>,
-    /// Beginnings, by their first two bytes.
+    /// Beginnings of two or three bytes, by the first two.
     beginnings: Map<[u8; 2], Vec<(String, Vec<Posting>)>>,
+    /// Longer beginnings, by their first four bytes.
+    long: Map<[u8; 4], Vec<(String, Vec<Posting>)>>,
     /// Beginnings of one byte.
     initials: Vec<(u8, Vec<Posting>)>,
 }
@@ -57,10 +59,11 @@ impl Anchors {
             }
         }
         for (text, postings) in beginnings {
-            match (text.as_bytes().first_chunk(), text.as_bytes()) {
-                (Some(two), _) => out.beginnings.entry(*two).or_default().push((text, postings)),
-                (None, [one]) => out.initials.push((*one, postings)),
-                (None, _) => {}
+            match *text.as_bytes() {
+                [a, b, c, d, ..] => out.long.entry([a, b, c, d]).or_default().push((text, postings)),
+                [a, b, ..] => out.beginnings.entry([a, b]).or_default().push((text, postings)),
+                [one] => out.initials.push((one, postings)),
+                [] => {}
             }
         }
         out
@@ -97,13 +100,11 @@ impl Anchors {
         for (_, postings) in self.initials.iter().filter(|(byte, _)| word.as_bytes().first() == Some(byte)) {
             all(postings, start + 1);
         }
-        if let Some(two) = word.as_bytes().first_chunk()
-            && let Some(beginnings) = self.beginnings.get(two)
-        {
-            for (beginning, postings) in beginnings {
-                if word.starts_with(beginning.as_str()) {
-                    all(postings, start + beginning.len());
-                }
+        let two = word.as_bytes().first_chunk().and_then(|two| self.beginnings.get(two));
+        let four = word.as_bytes().first_chunk().and_then(|four| self.long.get(four));
+        for (beginning, postings) in two.into_iter().chain(four).flatten() {
+            if word.starts_with(beginning.as_str()) {
+                all(postings, start + beginning.len());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Many phrases against one text, in one pass.
 //!
-//! Of every sequence of words the longest word is its anchor. The words of a text are looked up
+//! Of every sequence of words the one that fewest others have is its anchor. The words of a text are looked up
 //! among the anchors; at each, the neighbours are compared. Choices, `near` and `not` are
 //! settled afterwards, from the places found: sequences that one side of a phrase may be are a
 //! group, so a side with a hundred choices costs what one with two does. Invariants: the answer
@@ -41,6 +41,10 @@ impl Scratch {
         self.places.get(n).map_or(usize::MAX, |word| word.start)
     }
 }
+
+/// Letters of words that are frequent in any text, and how much more it costs to look for them.
+const SHORT: usize = 3;
+const SHORT_COSTS: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Hit {
@@ -125,8 +129,36 @@ impl PhraseSet {
             let not = not.iter().map(|atom| set.group(std::slice::from_ref(atom), &mut known)).collect();
             set.compounds.push(Some(Compound { near, not, has_choices }));
         }
+        set.choose_anchors();
         set.anchors = Anchors::new(set.atoms.iter().map(|atom| (atom.tokens.as_slice(), atom.anchor)));
         set
+    }
+
+    /// The word that fewest sequences have is the best to look for: a word that stands for a list
+    /// is in thousands of phrases, and in most sentences of a text. Of equals the longest; a whole
+    /// word beats a beginning.
+    fn choose_anchors(&mut self) {
+        let mut sequences: HashMap<Token, usize> = HashMap::new();
+        for token in self.atoms.iter().flat_map(|atom| &atom.tokens) {
+            *sequences.entry(token.clone()).or_default() += 1;
+        }
+        let weight = |token: &Token| {
+            let mut many = sequences.get(token).copied().unwrap_or_default();
+            // "The" is in every sentence.
+            if matches!(token, Token::Word { text, .. } if text.len() <= SHORT) {
+                many *= SHORT_COSTS;
+            }
+            let rare = std::cmp::Reverse(many);
+            match token {
+                Token::Word { text, prefix } => (2, rare, 2 * text.len() + usize::from(!prefix)),
+                Token::Symbol(_) => (1, rare, 0),
+                Token::Any => (0, rare, 0),
+            }
+        };
+        for atom in &mut self.atoms {
+            let tokens = &atom.tokens;
+            atom.anchor = (0..tokens.len()).max_by_key(|&i| weight(&tokens[i])).unwrap_or(0);
+        }
     }
 
     /// The sequences one of which must stand at a place.
@@ -150,16 +182,9 @@ impl PhraseSet {
         }
         let number = self.atoms.len() as u32;
         known.atoms.insert(atom.clone(), number);
-        // The longest word is the rarest, near enough; a whole word beats a beginning.
-        let weight = |t: &Token| match t {
-            Token::Word { text, prefix } => 2 * text.len() + usize::from(!prefix),
-            Token::Symbol(_) => 1,
-            Token::Any => 0,
-        };
-        let anchor = (0..atom.0.len()).max_by_key(|&i| weight(&atom.0[i])).unwrap_or(0);
         self.atoms.push(CompiledAtom {
             tokens: atom.0.clone(),
-            anchor,
+            anchor: 0,
             alone: Vec::new(),
             groups: Vec::new(),
         });

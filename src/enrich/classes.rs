@@ -24,7 +24,7 @@ const STEM_LEAST: usize = 2;
 const SPELLINGS_MOST: usize = 64;
 
 /// A map of a fixed table: nobody chooses its keys to slow it down, so a quick hash will do.
-type Map<K, V> = HashMap<K, V, FixedState>;
+pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// The lists, ready to look into.
 #[derive(Debug, Default)]

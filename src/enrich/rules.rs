@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::classes::Classes;
+use super::classes::{Classes, Map};
 use super::embedded::{RiskCategory, RiskLevel, Sentiment};
 use super::table_file::{self, ActionRow, At, ReasonRow, RiskFile, ThemeRow};
 use crate::classify::{Found, Phrase, PhraseSet, Scratch, words_of};
@@ -62,7 +62,7 @@ pub(super) struct Rules {
     pub themes: Vec<Theme>,
     pub actions: Vec<Action>,
     /// What a word does to a risk phrase after it.
-    roles: HashMap<String, Roles>,
+    roles: Map<String, Roles>,
     classes: Classes,
     /// Risk phrases without lists, and those of themes, looked for in a sentence as it stands.
     plain: Owned,
@@ -343,7 +343,7 @@ impl Rules {
             .partition(|(p, _)| p.words().chain(p.not_words()).any(|w| classes.is_token(w)));
         let listed_anywhere = !listed.iter().all(|(p, _)| p.needs(|w| classes.is_token(w)));
         plain.extend(of_themes);
-        let mut roles: HashMap<String, Roles> = HashMap::new();
+        let mut roles: Map<String, Roles> = Map::default();
         let mut all = |words: Vec<String>, set: fn(&mut Roles)| {
             words.into_iter().for_each(|word| set(roles.entry(word).or_default()));
         };
