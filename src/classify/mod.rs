@@ -11,6 +11,7 @@ mod brand;
 mod matcher;
 mod norm;
 mod phrase;
+mod phrase_items;
 mod taxonomy;
 mod taxonomy_file;
 mod unescape;
