@@ -241,27 +241,8 @@ impl Project {
             issue_types: self.issue_types,
             now_ms: exec::now_ms(),
         })?;
-        world.notes.extend(self.lost_issue_types(&world.labels));
+        world.notes.extend(world.labels.lost_issue_types(|issue| self.taxonomy.issue(issue).is_some()));
         Ok(world)
-    }
-
-    /// Of labels that name an issue type which the taxonomy has lost: the checks of their days
-    /// fail, and would not say why.
-    fn lost_issue_types(&self, labels: &exec::Labels) -> Option<String> {
-        let lost = |(id, post): (&String, &exec::PostLabels)| {
-            let issue = post.value(exec::LabelField::IssueType)?;
-            self.taxonomy.issue(issue).is_none().then(|| (id.clone(), issue.to_string()))
-        };
-        let lost: Vec<(String, String)> = labels.posts.iter().filter_map(lost).collect();
-        let (id, issue) = lost.first()?;
-        let more = match lost.len() {
-            1 => String::new(),
-            n => format!(" (and {} more: rxpulse label list)", n - 1),
-        };
-        Some(format!(
-            "somebody gave {id} the issue type `{issue}`, which assets/issue_taxonomy.toml has no more{more}; \
-             rxpulse label {id} --issue-type ANOTHER, or --clear issue_type"
-        ))
     }
 
     /// Where a run stands now.

@@ -1,8 +1,8 @@
 //! Many phrases against one text, in one pass.
 //!
-//! Of every sequence of words the one that fewest others have is its anchor. The words of a text are looked up
-//! among the anchors; at each, the neighbours are compared. Choices, `near` and `not` are
-//! settled afterwards, from the places found: sequences that one side of a phrase may be are a
+//! Of every sequence of words the one that fewest others have is its anchor. The words of a text
+//! are looked up among the anchors; at each, the neighbours are compared. Choices, `near` and
+//! `not` are settled afterwards, from the places found: sequences that one side of a phrase may be are a
 //! group, so a side with a hundred choices costs what one with two does. Invariants: the answer
 //! does not depend on what other phrases are in the set, and a phrase with choices matches
 //! where one of the phrases does that write them out.
@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::anchors::Anchors;
+use super::evidence::Evidence;
 use super::phrase::{Atom, Phrase, Token, near_text};
-use super::taxonomy::Evidence;
 use super::words::{Place, is_symbol, places, words_between};
 
 /// Memory that is used again from text to text. One for each thread; works with any set.

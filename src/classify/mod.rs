@@ -8,6 +8,7 @@
 
 mod anchors;
 mod brand;
+mod evidence;
 mod matcher;
 mod norm;
 mod phrase;

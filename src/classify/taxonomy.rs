@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::brand::Hash;
+use super::evidence::{EARLY_WORDS, EVIDENCE_VERSION, Evidence};
 use super::matcher::{Found, PhraseSet, Scratch};
 use super::norm::norm;
 use super::taxonomy_file::{self, IssueDef};
@@ -91,41 +92,6 @@ struct Role {
     issue: u16,
     /// The rule's number; `None` for an exclude phrase.
     rule: Option<u16>,
-}
-
-/// Version of how evidence decides; part of the taxonomy's version.
-const EVIDENCE_VERSION: u64 = 2;
-/// Phrases that count. More of them say that somebody wrote much, or that a type has many.
-const PHRASES_MOST: u32 = 3;
-/// Words at the beginning of a text that count as its title.
-const EARLY_WORDS: usize = 10;
-
-/// What was found of one issue type in a text.
-#[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    /// The first include phrase in the order of the file.
-    rule: Option<u16>,
-    /// What of its choices the text has.
-    way: Vec<u32>,
-    phrases: u32,
-    /// Where the first of them begins.
-    start: usize,
-    excluded: bool,
-}
-
-impl Evidence {
-    const NONE: Self = Self { rule: None, way: Vec::new(), phrases: 0, start: usize::MAX, excluded: false };
-
-    fn clear(&mut self) {
-        let mut way = std::mem::take(&mut self.way);
-        way.clear();
-        *self = Self { way, ..Self::NONE };
-    }
-
-    /// `early_end`: where the first words of the text end.
-    fn points(&self, early_end: usize) -> u32 {
-        self.phrases.min(PHRASES_MOST) + u32::from(self.start < early_end)
-    }
 }
 
 /// Issue types with their phrases, ready to be matched.

@@ -159,6 +159,22 @@ impl Labels {
         }
     }
 
+    /// What to say of labels that name an issue type which the taxonomy has lost: the checks of
+    /// their days fail, and would not say why.
+    pub fn lost_issue_types(&self, is_known: impl Fn(&str) -> bool) -> Option<String> {
+        let named = self.posts.iter().filter_map(|(id, p)| Some((id, p.value(LabelField::IssueType)?)));
+        let mut lost = named.filter(|(_, issue)| !is_known(issue));
+        let (id, issue) = lost.next()?;
+        let more = match lost.count() {
+            0 => String::new(),
+            n => format!(" (and {n} more: rxpulse label list)"),
+        };
+        Some(format!(
+            "somebody gave {id} the issue type `{issue}`, which assets/issue_taxonomy.toml has no more{more}; \
+             rxpulse label {id} --issue-type ANOTHER, or --clear issue_type"
+        ))
+    }
+
     /// The days that have a row.
     pub fn days(&self) -> BTreeSet<Day> {
         self.posts.values().filter(|p| p.fields.keys().any(|f| shown(*f))).map(|p| p.day).collect()
